@@ -1,0 +1,1 @@
+"""Measure how large the basin is around a minimum that a neural network found."""
