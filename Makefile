@@ -1,0 +1,48 @@
+# `make help` lists the targets. Everything runs in .venv, made from requirements.lock.
+SHELL := bash
+PYTHON ?= python3
+STUDY ?= config/demo.yaml
+CORES ?= all
+VENV := .venv
+READY := $(VENV)/.ready
+RESULTS = results/$(shell sed -n 's/^study: *\([a-z0-9-]*\).*/\1/p' $(STUDY))
+# One run at a time in this folder; unlike Snakemake's own lock, the system drops it when a run is killed.
+ALONE := $(if $(shell command -v flock),flock .snakemake.lock)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help demo test check bench generate clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Basins needs Python 3.11 or newer, but PYTHON=$(PYTHON) is " + sys.version.split()[0])'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(READY) ## Run a study (STUDY=config/demo.yaml) and say where its results are
+	$(ALONE) snakemake --nolock --cores $(CORES) --configfile $(STUDY)
+	$(ALONE) snakemake --nolock --configfile $(STUDY) --report $(RESULTS)/report.html
+	@basins show $(RESULTS)/cube.nc
+	@printf '\ncube     %s\nfigures  %s\nreport   %s\n' $(RESULTS)/cube.nc $(RESULTS)/figures $(RESULTS)/report.html
+
+test: $(READY) ## Run the test suite
+	python -m pytest --numprocesses 2 --dist loadgroup --doctest-modules lib tests
+
+check: $(READY) ## Lint, format, types, workflow lint
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+bench: $(READY) ## Run every benchmark and print its table
+	@for file in benchmarks/[a-z]*.py; do [ "$$file" = benchmarks/table.py ] || python "$$file"; done
+
+generate: $(READY) ## Write the files that are generated from the code
+	basins generate
+
+clean: ## Remove the environment and caches, never results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

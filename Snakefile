@@ -1,0 +1,25 @@
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+if "study" not in config:
+
+    configfile: "config/demo.yaml"
+
+
+report: "workflow/report/study.rst"
+
+
+include: "workflow/rules/study.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/cube.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    input:
+        cube=jobs.cube_file(STUDY),
+        figures=expand(jobs.figure_file(STUDY, "{name}", "png"), name=jobs.FIGURES),
+    default_target: True

@@ -1,0 +1,54 @@
+"""Timing, the record of the environment, and the printed table: shared by all benchmarks."""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the options every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of both sides")
+    parser.add_argument("--json", type=Path, help="also write the record to this file")
+    return parser
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Return the wall time of one call of `action`, in seconds."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def environment(threads: int) -> dict[str, str | int]:
+    """Return what a timing depends on: versions and device, never the host's name."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numba": version("numba"),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": threads,
+    }
+
+
+def report(
+    title: str, rows: list[dict[str, object]], threads: int, path: Path | None = None
+) -> None:
+    """Print `rows` as a Markdown table under `title`, and store the record at `path` if given."""
+    print(f"{title}\n{environment(threads)}\n")
+    columns = list(rows[0])
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in rows:
+        cells = [f"{x:.4g}" if isinstance(x, float) else str(x) for x in row.values()]
+        print("| " + " | ".join(cells) + " |")
+    if path is not None:
+        record = {"title": title, "environment": environment(threads), "rows": rows}
+        path.write_text(json.dumps(record, indent=2) + "\n")

@@ -1,0 +1,108 @@
+"""The command line: every workflow job is one verb, runnable by hand.
+
+Each verb is a function of `basins.verbs` with the same name; nothing heavy is imported before a
+verb runs, so `basins --help` is instant.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+logger = logging.getLogger("basins")
+
+VERBS = {
+    "check": "check a study file and say what it would run",
+    "fetch": "fetch a data set, check it, write its receipt",
+    "train": "train the minima of one job",
+    "rays": "solve the radii of one job's minima in every landscape",
+    "volume": "turn the radii of one job into volumes",
+    "cube": "merge all job files of a study into its cube",
+    "figure": "draw one figure from a cube",
+    "show": "print a readable summary of a cube",
+    "generate": "write the files generated from the code (schema, key table, cube specification)",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="basins",
+        description="Measure how large the basin around a trained minimum is. Each verb is one "
+        "job of the workflow; `snakemake` runs them all.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=VERBS[name], description=VERBS[name].capitalize() + ".")
+
+    def add(command: argparse.ArgumentParser, *options: str) -> None:
+        texts = {
+            "--study": "study file",
+            "--job": "job as model/dataset/recipe/n<train size>/seeds-<first>-<last>",
+            "--dataset": "name of the data set",
+            "--receipt": "receipt of the data set, from `basins fetch`",
+            "--minima": "minima of the job, from `basins train`",
+            "--rays": "radii of the job, from `basins rays`",
+            "--cube": "cube of the study, from `basins cube`",
+            "--output": "file to write, whole or not at all",
+        }
+        for option in options:
+            is_file = option not in {"--job", "--dataset"}
+            command.add_argument(
+                option, required=True, type=Path if is_file else str, help=texts[option]
+            )
+        command.add_argument("--log", type=Path, help="also write the log to this file")
+
+    check = verb("check")
+    check.add_argument("study", type=Path, help="study file")
+    add(verb("fetch"), "--study", "--dataset", "--output")
+    add(verb("train"), "--study", "--job", "--receipt", "--output")
+    add(verb("rays"), "--study", "--job", "--receipt", "--minima", "--output")
+    add(verb("volume"), "--study", "--job", "--rays", "--output")
+    add(verb("cube"), "--study", "--output")
+    figure = verb("figure")
+    add(figure, "--cube")
+    figure.add_argument("--name", required=True, help="name of the figure")
+    figure.add_argument("--png", required=True, type=Path, help="PNG file to write")
+    figure.add_argument("--pdf", required=True, type=Path, help="PDF file to write")
+    figure.add_argument(
+        "--threshold", type=float, help="threshold to draw (default: the cube's middle one)"
+    )
+    show = verb("show")
+    show.add_argument("cube", type=Path, help="cube of a study, or one of its job files")
+    generate = verb("generate")
+    generate.add_argument(
+        "--root", type=Path, default=Path(), help="folder of the checkout (default: this one)"
+    )
+    return parser
+
+
+def log_to(path: Path | None) -> None:
+    """Send the log to standard error and, with tracebacks, to the file `path` if it is given."""
+    console = logging.StreamHandler()
+    console.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [console]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w"))
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(message)s", handlers=handlers, force=True
+    )
+    logger.setLevel(logging.DEBUG)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb; bad input ends with one sentence and exit status 2."""
+    options = vars(build_parser().parse_args(arguments))
+    name = options.pop("verb")
+    log_to(options.pop("log", None))
+    from basins import verbs
+
+    try:
+        getattr(verbs, name)(**options)
+    except (ValueError, OSError) as error:
+        logger.error("basins %s: %s", name, error)
+        logger.debug("traceback", exc_info=True)
+        sys.exit(2)

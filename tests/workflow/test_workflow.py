@@ -1,0 +1,156 @@
+"""The tiny study end to end: what a run writes, what it refuses, what a kill leaves."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+import xarray as xr
+
+from basins.cube.read import open_cube
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+GROUPS = ["/", "/rays", "/history"]
+
+
+def assert_same_cube(path, expected):
+    """Every group but /provenance, which holds clocks and devices, is identical."""
+    for group in GROUPS:
+        with (
+            xr.open_dataset(path, group=group) as ours,
+            xr.open_dataset(expected, group=group) as theirs,
+        ):
+            xr.testing.assert_identical(ours.load(), theirs.load())
+
+
+def cube_of(checkout, study="tiny"):
+    return checkout.folder / "results" / study / "cube.nc"
+
+
+def test_run_writes_cube_figures_report_and_study(tiny_run):
+    results = cube_of(tiny_run).parent
+    with open_cube(cube_of(tiny_run)) as cube:
+        assert cube.log_volume.notnull().any()
+        assert dict(cube.sizes)["seed"] == 2
+    names = {path.name for path in (results / "figures").iterdir()}
+    assert {"volume_by_train_size.png", "volume_by_train_size.pdf"} <= names
+    assert "html" in (results / "report.html").read_text(encoding="utf-8")[:200]
+    assert "threshold_kind" in (results / "study.yaml").read_text()
+    assert not (results / "checkpoints").exists() or not list((results / "checkpoints").rglob("*.pt"))
+
+
+def test_nothing_is_done_twice(tiny_run):
+    status, output = tiny_run.snakemake("--dry-run")
+    assert status == 0, output
+    assert "Nothing to be done" in output
+
+
+def test_dry_run_lists_jobs_and_writes_nothing(checkout):
+    status, output = checkout.snakemake("--dry-run")
+    assert status == 0, output
+    assert "rays" in output
+    assert "train" in output
+    assert not (checkout.folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"train_sizes": [60, 20]}, ["train_sizes", "increasing"]),
+        ({"modles": ["mlp-8"]}, ["modles", "models"]),
+        ({"train_sizes": [20, 99999]}, ["99999", "1437"]),
+        ({"seeds": "many"}, ["seeds"]),
+    ],
+)
+def test_bad_study_stops_with_a_sentence_before_anything_is_written(checkout, keys, words):
+    status, output = checkout.snakemake(study=checkout.edit_study(**keys))
+    assert status != 0
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    assert not (checkout.folder / "results").exists()
+
+
+def test_one_core_and_another_order_give_the_same_bits(tiny_run, checkout):
+    status, output = checkout.snakemake(cores=1)
+    assert status == 0, output
+    assert_same_cube(cube_of(checkout), cube_of(tiny_run))
+
+
+def test_blocks_of_seeds_move_only_rounding(tiny_run, checkout):
+    study = checkout.edit_study(seeds_per_job=2)
+    status, output = checkout.snakemake("cube", study=study)
+    assert status == 0, output
+    with open_cube(cube_of(checkout)) as ours, open_cube(cube_of(tiny_run)) as theirs:
+        xr.testing.assert_equal(ours.test_accuracy, theirs.test_accuracy)
+        moved = abs(ours.log_volume - theirs.log_volume)
+        assert bool((moved <= 0.1 * theirs.log_volume_stderr.clip(min=1)).where(moved.notnull(), True).all())
+
+
+def test_changed_measure_keeps_minima(tiny_run, tmp_path):
+    """Only rays and what follows run again when the measure changes; minima are kept."""
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_run.folder, folder, symlinks=True)
+    copy = object.__new__(type(tiny_run))
+    copy.folder, copy.environment = folder, tiny_run.environment
+    study = copy.edit_study(measure={"volume": {"directions": 14, "thresholds": [0.1, 0.5]}})
+    status, output = copy.snakemake("--dry-run", study=study)
+    assert status == 0, output
+    assert "rule rays" in output
+    assert "rule train" not in output
+
+
+def test_truncated_input_is_named_and_nothing_is_lost(tiny_run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_run.folder, folder, symlinks=True)
+    copy = object.__new__(type(tiny_run))
+    copy.folder, copy.environment = folder, tiny_run.environment
+    before = cube_of(copy).read_bytes()
+    victim = sorted((folder / "results/tiny/rays").rglob("*.h5"))[0]
+    victim.write_bytes(victim.read_bytes()[:1000])
+    status, output = copy.run(
+        "basins", "cube", "--study", "results/tiny/study.yaml", "--output", "results/tiny/cube.nc"
+    )
+    assert status == 2
+    assert victim.name in output
+    assert "Traceback" not in output
+    assert cube_of(copy).read_bytes() == before
+
+
+def kill_everything(process):
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+def kill_only_the_workflow(process):
+    """Kill make and Snakemake but leave their jobs running, as a lost login shell does."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        try:
+            command = " ".join(member.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if "basins" not in command.split("snakemake")[0]:
+            member.kill()
+
+
+@pytest.mark.slow
+def test_killed_runs_end_with_the_same_cube(tiny_run, checkout, seed):
+    """Five kills at random moments, by turns of everything and of the workflow alone."""
+    moments = random.Random(seed)  # noqa: S311 - when to kill, no cryptography
+    for kill in [kill_everything, kill_only_the_workflow] * 3:
+        process = checkout.start(*checkout.make(), start_new_session=True)
+        try:
+            process.communicate(timeout=moments.uniform(2, 15))
+        except subprocess.TimeoutExpired:
+            kill(process)
+            process.communicate()
+        time.sleep(0.5)
+    status, output = checkout.run(*checkout.make())
+    assert status == 0, output
+    assert_same_cube(cube_of(checkout), cube_of(tiny_run))
+    assert not list(checkout.folder.glob("results/**/*.partial*"))

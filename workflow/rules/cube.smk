@@ -1,0 +1,36 @@
+"""The cube: job files -> one netCDF-4 file.
+
+Requires: STUDY, minima, rays and volumes of every job.
+Provides: the cube, whose schema is results/README.md.
+"""
+
+
+rule cube:
+    """Merge all job files, one at a time, into the study's cube."""
+    input:
+        receipts=[jobs.dataset_file(STUDY, name) for name in STUDY.datasets],
+        minima=[jobs.minima_file(STUDY, job.id) for job in jobs.expand(STUDY)],
+        rays=[jobs.rays_file(STUDY, job.id) for job in jobs.expand(STUDY)],
+        volumes=[jobs.volumes_file(STUDY, job.id) for job in jobs.expand(STUDY)],
+    output:
+        cube=jobs.cube_file(STUDY),
+    log:
+        jobs.log_file(STUDY, "cube", "all"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "cube", "all")
+    conda:
+        "../../environment.yml"
+    params:
+        study=jobs.study_file(STUDY),
+        sha256=load.study_sha256(STUDY),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Merging the cube of study {STUDY.study}"
+    shell:
+        "basins cube"
+        " --study {params.study:q}"
+        " --output {output.cube:q}"
+        " --log {log:q}"

@@ -1,0 +1,38 @@
+"""Figures: cube -> pictures, for the eye and for print.
+
+Requires: the cube.
+Provides: each figure as PNG (in the report, with its caption) and as PDF.
+"""
+
+
+rule figure:
+    """Draw one figure from the cube alone."""
+    input:
+        cube=jobs.cube_file(STUDY),
+    output:
+        png=report(
+            jobs.figure_file(STUDY, "{name}", "png"),
+            caption="../report/{name}.rst",
+            category="Figures",
+            labels={"figure": "{name}"},
+        ),
+        pdf=jobs.figure_file(STUDY, "{name}", "pdf"),
+    log:
+        jobs.log_file(STUDY, "figure", "{name}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "figure", "{name}")
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Drawing figure {wildcards.name}"
+    shell:
+        "basins figure"
+        " --cube {input.cube:q}"
+        " --name {wildcards.name:q}"
+        " --png {output.png:q}"
+        " --pdf {output.pdf:q}"
+        " --log {log:q}"

@@ -1,0 +1,68 @@
+"""Measuring: minima -> rays -> volumes.
+
+Requires: STUDY, minima, and the receipt of the job's data set.
+Provides: radii of every minimum in every landscape (expensive, done once), and the volumes
+          computed from them (cheap, done again whenever an estimator changes).
+"""
+
+
+rule rays:
+    """Solve the radius of every direction in every landscape for the minima of one job."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        rays=jobs.rays_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "rays", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "rays", "{job}")
+    conda:
+        "../../environment.yml"
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "rays"),
+    threads: STUDY.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    message:
+        "Measuring rays of {wildcards.job}"
+    shell:
+        "basins rays"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.rays:q}"
+        " --log {log:q}"
+
+
+rule volume:
+    """Turn the radii of one job into volumes with intervals and diagnostics."""
+    input:
+        rays=jobs.rays_file(STUDY, "{job}"),
+    output:
+        volumes=jobs.volumes_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "volume", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "volume", "{job}")
+    conda:
+        "../../environment.yml"
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "volume"),
+    threads: STUDY.threads
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Integrating volumes of {wildcards.job}"
+    shell:
+        "basins volume"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --rays {input.rays:q}"
+        " --output {output.volumes:q}"
+        " --log {log:q}"

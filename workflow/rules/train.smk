@@ -1,0 +1,35 @@
+"""Training: study -> minima.
+
+Requires: STUDY and the receipt of the job's data set.
+Provides: the minima of one job, a block of seeds of one model, data set, recipe and train size.
+"""
+
+
+rule train:
+    """Train all seeds of one job together and keep every minimum, good or bad, with its marks."""
+    input:
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        minima=jobs.minima_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "train", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "train", "{job}")
+    conda:
+        "../../environment.yml"
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "train"),
+    threads: STUDY.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    message:
+        "Training {wildcards.job}"
+    shell:
+        "basins train"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --output {output.minima:q}"
+        " --log {log:q}"
