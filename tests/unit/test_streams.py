@@ -52,7 +52,9 @@ def test_permutation_holds_each_number_once(names):
 
 
 def test_names_and_their_types_make_different_streams():
-    keys = {streams.key(*names) for names in [("a", 1), ("a", "1"), ("a1",), ("a", 1, ""), (1, "a")]}
+    keys = {
+        streams.key(*names) for names in [("a", 1), ("a", "1"), ("a1",), ("a", 1, ""), (1, "a")]
+    }
     assert len(keys) == 5
 
 

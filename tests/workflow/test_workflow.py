@@ -41,7 +41,9 @@ def test_run_writes_cube_figures_report_and_study(tiny_run):
     assert {"volume_by_train_size.png", "volume_by_train_size.pdf"} <= names
     assert "html" in (results / "report.html").read_text(encoding="utf-8")[:200]
     assert "threshold_kind" in (results / "study.yaml").read_text()
-    assert not (results / "checkpoints").exists() or not list((results / "checkpoints").rglob("*.pt"))
+    assert not (results / "checkpoints").exists() or not list(
+        (results / "checkpoints").rglob("*.pt")
+    )
 
 
 def test_nothing_is_done_twice(tiny_run):
@@ -89,7 +91,9 @@ def test_blocks_of_seeds_move_only_rounding(tiny_run, checkout):
     with open_cube(cube_of(checkout)) as ours, open_cube(cube_of(tiny_run)) as theirs:
         xr.testing.assert_equal(ours.test_accuracy, theirs.test_accuracy)
         moved = abs(ours.log_volume - theirs.log_volume)
-        assert bool((moved <= 0.1 * theirs.log_volume_stderr.clip(min=1)).where(moved.notnull(), True).all())
+        assert bool(
+            (moved <= 0.1 * theirs.log_volume_stderr.clip(min=1)).where(moved.notnull(), True).all()
+        )
 
 
 def test_changed_measure_keeps_minima(tiny_run, tmp_path):

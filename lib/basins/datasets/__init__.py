@@ -1,0 +1,1 @@
+"""Data sets as arrays, and nested subsets of them."""

@@ -1,0 +1,1 @@
+"""Studies: a YAML file in, a checked description and its jobs out."""

@@ -1,0 +1,206 @@
+"""A study's minima, its jobs (blocks of seeds) and every path: the only place a path is spelled."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from basins.study.schema import Study, StudyError
+
+RESULTS = Path("results")
+
+FIGURES = (
+    "volume_by_train_size",
+    "landscape_matrix",
+    "accuracy_by_train_size",
+    "volume_by_accuracy",
+    "power_law",
+)
+
+# What a job's id looks like, for the workflow's wildcard.
+JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A block of seeds of one model, data set, recipe and train size."""
+
+    model: str
+    dataset: str
+    recipe: str
+    train_size: int
+    seeds: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """The job's name in paths: model/dataset/recipe/n<train size>/seeds-<seeds>."""
+        block = list(range(self.seeds[0], self.seeds[-1] + 1))
+        if len(self.seeds) > 1 and list(self.seeds) == block:
+            seeds = f"{self.seeds[0]}-{self.seeds[-1]}"
+        else:
+            seeds = "_".join(map(str, self.seeds))
+        parts = [self.model, self.dataset, self.recipe, f"n{self.train_size}", f"seeds-{seeds}"]
+        return "/".join(map(_file_name, parts))
+
+
+def expand(study: Study) -> list[Job]:
+    """Return the jobs of a study; together they hold each of its minima exactly once."""
+    seeds = sorted(study.seeds)
+    blocks = [
+        tuple(seeds[start : start + study.seeds_per_job])
+        for start in range(0, len(seeds), study.seeds_per_job)
+    ]
+    return [
+        Job(model, dataset, recipe, train_size, block)
+        for model in study.models
+        for dataset in study.datasets
+        for recipe in study.recipes
+        for train_size in study.train_sizes
+        for block in blocks
+    ]
+
+
+def find(study: Study, job_id: str) -> Job:
+    """Return the job called `job_id`.
+
+    Raises
+    ------
+    StudyError
+        If the study has no such job.
+    """
+    parts = job_id.split("/")
+    if len(parts) == 5 and parts[3][1:].isdigit() and parts[4].startswith("seeds-"):
+        numbers = parts[4].removeprefix("seeds-").replace("-", "_").split("_")
+        if all(number.isdigit() for number in numbers):
+            first = int(numbers[0])
+            for job in _jobs_of(study, *parts[:3], int(parts[3][1:]), first):
+                if job.id == job_id:
+                    return job
+    raise StudyError(
+        f"job {job_id!r} is not in study {study.study}; its first job is {expand(study)[0].id!r}"
+    )
+
+
+def _jobs_of(
+    study: Study, model: str, dataset: str, recipe: str, train_size: int, seed: int
+) -> list[Job]:
+    """Return the jobs that hold one seed; there is one unless two names look alike in paths."""
+    seeds = sorted(study.seeds)
+    if seed not in seeds or train_size not in study.train_sizes:
+        return []
+    start = seeds.index(seed) // study.seeds_per_job * study.seeds_per_job
+    block = tuple(seeds[start : start + study.seeds_per_job])
+    return [
+        Job(m, d, r, train_size, block)
+        for m in study.models
+        if _file_name(m) == model
+        for d in study.datasets
+        if _file_name(d) == dataset
+        for r in study.recipes
+        if r == recipe
+    ]
+
+
+def minimum_name(job: Job, seed: int) -> str:
+    """Return the name of a minimum, which keys its random directions."""
+    return f"{job.model}/{job.dataset}/{job.recipe}/n{job.train_size}/seed{seed}"
+
+
+def fingerprint(study: Study, job_id: str, verb: str) -> str:
+    """Return a hash of exactly those keys of the study on which a job's result depends.
+
+    Parameters
+    ----------
+    study, job_id
+        The job.
+    verb
+        ``train``, ``rays`` or ``volume``.
+    """
+    job = find(study, job_id)
+    facts: dict[str, Any] = {
+        "minima": [minimum_name(job, seed) for seed in job.seeds],
+        "recipe": study.recipes[job.recipe].model_dump(mode="json"),
+        "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
+        "device": [study.device, study.threads],
+    }
+    if verb != "train":
+        volume = study.measure.volume.model_dump(mode="json")
+        estimators = volume.pop("estimators")
+        facts["rays"] = [study.study, study.landscape_sizes, volume]
+        if verb == "volume":
+            facts["estimators"] = estimators
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def results_folder(study: Study) -> Path:
+    """Return the folder of one study's results."""
+    return RESULTS / study.study
+
+
+def study_file(study: Study) -> Path:
+    """Return where the resolved study is written."""
+    return results_folder(study) / "study.yaml"
+
+
+def dataset_file(study: Study, dataset: str) -> Path:
+    """Return where the receipt of a data set is written."""
+    return results_folder(study) / "datasets" / f"{_file_name(dataset)}.json"
+
+
+def receipt_of(study: Study, job_id: str) -> Path:
+    """Return the receipt of a job's data set."""
+    return dataset_file(study, find(study, job_id).dataset)
+
+
+def dataset_named(study: Study, file_name: str) -> str:
+    """Return the data set whose name looks like `file_name` in paths; StudyError if none does."""
+    for dataset in study.datasets:
+        if file_name in {dataset, _file_name(dataset)}:
+            return dataset
+    raise StudyError(f"data set {file_name!r} is not in study {study.study}: {study.datasets}")
+
+
+def minima_file(study: Study, job_id: str) -> Path:
+    """Return where the minima of a job are written."""
+    return results_folder(study) / "minima" / f"{job_id}.h5"
+
+
+def rays_file(study: Study, job_id: str) -> Path:
+    """Return where the radii of a job are written."""
+    return results_folder(study) / "rays" / f"{job_id}.h5"
+
+
+def volumes_file(study: Study, job_id: str) -> Path:
+    """Return where the volumes of a job are written."""
+    return results_folder(study) / "volumes" / f"{job_id}.h5"
+
+
+def checkpoint_file(study: Study, job_id: str) -> Path:
+    """Return where an unfinished training of a job is kept."""
+    return results_folder(study) / "checkpoints" / f"{job_id}.pt"
+
+
+def cube_file(study: Study) -> Path:
+    """Return where the cube of a study is written."""
+    return results_folder(study) / "cube.nc"
+
+
+def figure_file(study: Study, name: str, extension: str) -> Path:
+    """Return where a figure is written."""
+    return results_folder(study) / "figures" / f"{name}.{extension}"
+
+
+def log_file(study: Study, verb: str, job_id: str) -> Path:
+    """Return where a verb writes its log."""
+    return results_folder(study) / "logs" / verb / f"{job_id}.log"
+
+
+def benchmark_file(study: Study, verb: str, job_id: str) -> Path:
+    """Return where Snakemake writes seconds and memory of a verb."""
+    return results_folder(study) / "benchmarks" / verb / f"{job_id}.tsv"
+
+
+def _file_name(name: str) -> str:
+    # A colon cannot stand in file names everywhere.
+    return name.replace(":", "-")

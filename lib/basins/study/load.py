@@ -1,0 +1,221 @@
+"""A study file to a checked Study, or one sentence naming the key and what is allowed."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from basins.study import resolve
+from basins.study.schema import Study, StudyError
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice, where YAML would keep the last."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise StudyError(f"{key}: the key is written twice; write it once")
+    return dict(
+        zip(keys, [loader.construct_object(v, deep=True) for _, v in node.value], strict=True)
+    )
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StudyError
+        In one sentence, if the file is missing, is not YAML or cannot be run.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: the study file cannot be read ({error})") from error
+    try:
+        mapping = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise StudyError(f"{path}: the study file is not YAML ({where})") from error
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from error
+    return parse_study(mapping, str(path))
+
+
+def parse_study(mapping: Mapping[str, Any], source: str) -> Study:
+    """Check a study given as a mapping; `source` names it in messages.
+
+    Raises
+    ------
+    StudyError
+        In one sentence: source, key, value and what is allowed.
+    """
+    if not isinstance(mapping, Mapping):
+        raise StudyError(f"{source}: a study is a mapping of keys, not a {type(mapping).__name__}")
+    try:
+        study = Study.model_validate(dict(mapping))
+    except ValidationError as error:
+        raise StudyError(f"{source}: {_sentence(error)}") from None
+    if not study.landscape_sizes:
+        study = study.model_copy(update={"landscape_sizes": study.train_sizes})
+    try:
+        _check(study)
+    except StudyError as error:
+        raise StudyError(f"{source}: {error}") from None
+    return study
+
+
+def study_text(study: Study) -> str:
+    """Return the resolved study as YAML, always the same text for the same study."""
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, width=100)
+
+
+def study_sha256(study: Study) -> str:
+    """Return the SHA-256 of the resolved study's text, in hexadecimal."""
+    return hashlib.sha256(study_text(study).encode()).hexdigest()
+
+
+def save_study(study: Study, path: Path) -> None:
+    """Write the resolved study, whole or not at all; an unchanged file is left alone."""
+    text = study_text(study)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _check(study: Study) -> None:
+    for key in ("train_sizes", "landscape_sizes"):
+        _check_increasing(key, getattr(study, key))
+    for key in ("datasets", "models", "seeds"):
+        values = getattr(study, key)
+        repeated = [value for value in values if values.count(value) > 1]
+        if repeated:
+            raise StudyError(f"{key}: {repeated[0]!r} stands twice; each may stand once")
+    for name in study.models:
+        resolve.check_model(name)
+    for name in study.datasets:
+        resolve.check_dataset(name)
+        entry = resolve.DATASETS.get(name)
+        for key in ("train_sizes", "landscape_sizes"):
+            largest = getattr(study, key)[-1]
+            if entry and largest > entry.num_train:
+                raise StudyError(
+                    f"{key}: {largest} is more than the {entry.num_train} training examples "
+                    f"of {name}"
+                )
+    missing = [size for size in study.train_sizes if size not in study.landscape_sizes]
+    if missing:
+        raise StudyError(
+            f"landscape_sizes: {missing[0]} is missing; every train size must be a landscape size, "
+            "so that each minimum is measured in its own landscape"
+        )
+    _check_thresholds(study)
+    _check_recipes(study)
+
+
+def _check_increasing(key: str, values: list[int] | list[float]) -> None:
+    for first, second in zip(values, values[1:], strict=False):
+        if second <= first:
+            raise StudyError(
+                f"{key}: {second} follows {first}; values must be increasing, each once"
+            )
+
+
+def _check_thresholds(study: Study) -> None:
+    volume = study.measure.volume
+    _check_increasing("measure.volume.thresholds", volume.thresholds)
+    if volume.threshold_kind != "loss":
+        return
+    for name, recipe in study.recipes.items():
+        if recipe.stop_at_loss is not None and recipe.stop_at_loss >= volume.thresholds[0]:
+            raise StudyError(
+                f"measure.volume.thresholds: no minimum is sure to meet {volume.thresholds[0]}, "
+                f"because recipes.{name}.stop_at_loss stops training at {recipe.stop_at_loss}; "
+                "a threshold must be above it"
+            )
+
+
+def _check_recipes(study: Study) -> None:
+    for name, recipe in study.recipes.items():
+        given = recipe.model_fields_set
+        if "momentum" in given and recipe.momentum and recipe.optimizer != "sgd":
+            raise StudyError(
+                f"recipes.{name}.momentum: only optimizer sgd has momentum, "
+                f"{recipe.optimizer} has betas"
+            )
+        if "betas" in given and recipe.optimizer == "sgd":
+            if recipe.betas != [0.9, 0.999]:
+                raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
+        if not all(0 <= beta < 1 for beta in recipe.betas):
+            raise StudyError(f"recipes.{name}.betas: {recipe.betas} must lie in [0, 1)")
+    binary = [name for name, r in study.recipes.items() if r.loss == "binary_cross_entropy"]
+    if not binary:
+        return
+    other = [name for name in study.recipes if name not in binary]
+    if other:
+        raise StudyError(
+            f"recipes.{other[0]}.loss: recipe {binary[0]} trains one output with "
+            "binary_cross_entropy, so every recipe of the study must"
+        )
+    for name in study.datasets:
+        entry = resolve.DATASETS.get(name)
+        if entry and entry.num_classes != 2:
+            raise StudyError(
+                f"recipes.{binary[0]}.loss: binary_cross_entropy needs two classes, "
+                f"{name} has {entry.num_classes}"
+            )
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return the first problem of a validation as key, value and what is allowed."""
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    # A union's branch is part of pydantic's place but not of the file.
+    keys = [part for part in place if not part.startswith(("constrained", "literal", "function"))]
+    while keys and keys[-1] in {"int", "str", "list", "float", "[key]"}:
+        keys.pop()
+    path = ".".join(keys)
+    if first["type"] == "extra_forbidden":
+        known = list(_fields_at(keys[:-1]))
+        near = get_close_matches(keys[-1], known, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"{path}: unknown key{hint}; allowed are {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{path}: the key is missing; {_fields_at(keys[:-1])[keys[-1]].description}"
+    problems = [
+        e["msg"]
+        for e in error.errors(include_url=False)
+        if e["loc"][: len(keys)] == first["loc"][: len(keys)]
+    ]
+    allowed = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in problems))
+    return f"{path}: {first['input']!r} is not allowed: {allowed}"
+
+
+def _fields_at(keys: list[str]) -> dict[str, Any]:
+    """Return the fields of the record at the path `keys` of the schema."""
+    record: type[BaseModel] = Study
+    skip_name = False
+    for key in keys:
+        if skip_name:
+            # The name of a recipe is no field.
+            skip_name = False
+            continue
+        annotation = record.model_fields[key].annotation
+        skip_name = getattr(annotation, "__origin__", None) is dict
+        candidates = [annotation, *get_args(annotation)]
+        record = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return dict(record.model_fields)

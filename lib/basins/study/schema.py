@@ -1,0 +1,141 @@
+"""The study schema: every key of a study file, described once."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class StudyError(ValueError):
+    """A study file that cannot be run; the message is one sentence naming the key."""
+
+
+def _seeds(value: Any) -> Any:
+    """Read a number of seeds as the list of that many seeds from 0."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return list(range(value)) if is_count and value > 0 else value
+
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Sizes = Annotated[list[Positive], Field(min_length=1)]
+Names = Annotated[list[str], Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_seeds)]
+Loss = Literal["cross_entropy", "binary_cross_entropy", "squared_error"]
+
+
+class Strict(BaseModel):
+    """A record whose keys are fixed: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Recipe(Strict):
+    """Everything about training but model, data, size and seed."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(description="update rule")
+    learning_rate: PositiveFloat = Field(description="learning rate at the first step")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum; `sgd` only")
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
+        default=[0.9, 0.999], description="decay of the two moments; `adam` and `adamw` only"
+    )
+    weight_decay: float | None = Field(
+        default=None, ge=0, description="weight decay; default 0.01 for `adamw`, else 0"
+    )
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        default="constant", description="learning rate over all steps; the last two end at 0"
+    )
+    batch_size: Positive | Literal["full"] = Field(
+        default="full", description="examples a step, or `full` for all"
+    )
+    epochs: Positive = Field(description="passes over the training subset")
+    loss: Loss = Field(default="cross_entropy", description="loss trained on and measured in")
+    stop_at_loss: PositiveFloat | None = Field(
+        default=None, description="stop a seed once its whole training loss is below this"
+    )
+
+    @property
+    def decay(self) -> float:
+        """Weight decay with the optimizer's own default filled in."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return 0.01 if self.optimizer == "adamw" else 0.0
+
+
+class VolumeMeasure(Strict):
+    """How volumes are measured."""
+
+    estimators: list[Literal["rays"]] = Field(
+        default=["rays"], min_length=1, description="how radii become volumes"
+    )
+    directions: Positive = Field(default=500, description="random directions a minimum")
+    thresholds: list[PositiveFloat] = Field(
+        min_length=1, description="losses that bound the basin, increasing"
+    )
+    threshold_kind: Literal["loss", "excess"] = Field(
+        default="loss", description="threshold on the loss, or on its rise above the minimum's own"
+    )
+    coordinates: Literal["weight", "filter"] = Field(
+        default="filter", description="units of the radius: as trained, or each filter's norm"
+    )
+    bias_scale: Literal["one", "norm"] = Field(
+        default="one",
+        description="unit of one-dimensional parameters in filter coordinates: 1, or their norm",
+    )
+    measure: Literal["lebesgue"] = Field(
+        default="lebesgue", description="what volume means: Lebesgue inside the ball of `r_max`"
+    )
+    r_max: PositiveFloat | None = Field(
+        default=None,
+        description="largest radius; default ten times the minimum's own norm in the coordinates",
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="precision of forward passes; sums are always float64"
+    )
+    scan_points: Annotated[int, Field(ge=4, le=64)] = Field(
+        default=12, description="points of the coarse scan along a ray, a factor 2 apart"
+    )
+
+
+class Measure(Strict):
+    """What is measured at every minimum."""
+
+    volume: VolumeMeasure = Field(description="volumes")
+
+
+class Study(Strict):
+    """A question and everything needed to answer it."""
+
+    study: Name = Field(description="name of the study; results go to results/<name>")
+    title: str = Field(default="", description="one line for people")
+    datasets: Names = Field(description="data sets, by name or as package.module:callable")
+    models: Names = Field(description="models, by name or as package.module:callable")
+    train_sizes: Sizes = Field(description="examples trained on, increasing")
+    landscape_sizes: Sizes = Field(
+        default=[], validate_default=False, description="landscapes; default `train_sizes`"
+    )
+    seeds: Seeds = Field(description="seeds, as a list or as their number")
+    seeds_per_job: Positive = Field(default=5, description="seeds trained and measured by one job")
+    subset_seed: int | None = Field(
+        default=None, ge=0, description="one order of examples for all seeds; default: each its own"
+    )
+    initialization_seed: int | None = Field(
+        default=None, ge=0, description="one initialisation for all seeds; default: each its own"
+    )
+    class_balanced: bool = Field(
+        default=False, description="let every prefix of the examples hold the classes evenly"
+    )
+    data_root: str | None = Field(
+        default=None,
+        description="folder of real data sets; default the variable BASINS_DATA, then ./data",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where to compute; `auto` takes a GPU if there is one"
+    )
+    threads: Positive = Field(
+        default=1, description="CPU threads of one job; the last digits of results depend on it"
+    )
+    recipes: Annotated[dict[Name, Recipe], Field(min_length=1)] = Field(
+        description="ways of training, by name"
+    )
+    measure: Measure = Field(description="what is measured")

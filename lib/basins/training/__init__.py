@@ -1,0 +1,1 @@
+"""Training: all seeds of a job at once, on stacked parameters."""

@@ -1,0 +1,48 @@
+"""Checkpoints of an unfinished training: tensors and numbers only, written whole or not at all."""
+
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+logger = logging.getLogger("basins")
+
+
+def save(path: Path, fingerprint: str, progress: dict[str, Any]) -> None:
+    """Write `progress` (tensors, numbers, lists and dicts of them) of the training `fingerprint`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
+    torch.save({"fingerprint": fingerprint, "progress": progress}, partial)
+    partial.replace(path)
+
+
+def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Return the progress saved at `path`, or None if there is none that can be used.
+
+    A damaged file, or one of another training, is passed over with a warning: training then
+    starts over, which costs time but never a wrong result.
+    """
+    if not path.exists():
+        return None
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        is_ours = saved["fingerprint"] == fingerprint
+        progress: dict[str, Any] = saved["progress"]
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
+        logger.warning("%s: not a readable checkpoint (%s); training starts over", path, error)
+        return None
+    except pickle.UnpicklingError as error:
+        logger.warning("%s: not a safe checkpoint (%s); training starts over", path, error)
+        return None
+    if not is_ours:
+        logger.warning("%s: a checkpoint of another training; this one starts over", path)
+        return None
+    return progress
+
+
+def discard(path: Path) -> None:
+    """Remove the checkpoint at `path`, once the finished result is safely written."""
+    path.unlink(missing_ok=True)

@@ -1,0 +1,245 @@
+"""The training loop: all seeds of a job in one batched step, top to bottom."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import grad, grad_and_value, vmap
+
+from basins import streams
+from basins.losses import LossFunction, is_correct, per_example_loss
+from basins.models.functional import Network
+from basins.study.schema import Recipe
+from basins.training import checkpoint, optimizers
+
+NUM_RECORDED = 200  # points of a training curve
+CHUNK = 8192  # examples of one forward pass while evaluating
+
+
+@dataclass(frozen=True)
+class Minima:
+    """Where training ended, one row a seed.
+
+    Attributes
+    ----------
+    parameters
+        Float32, shape (seeds, n).
+    train_loss, test_loss, train_accuracy, test_accuracy
+        Float64, shape (seeds,); float32 forward passes, sums in float64.
+    gradient_norm
+        Norm of the gradient of the whole training loss, without weight decay, shape (seeds,).
+    weight_norm
+        Euclidean norm of the parameters, shape (seeds,).
+    epochs
+        Epochs trained, int32, shape (seeds,); fewer where `stop_at_loss` was met.
+    is_diverged
+        The loss was not finite, or ended above where it started, shape (seeds,).
+    history_epoch, history_train_loss
+        The mean loss of an epoch's batches, each before its update, shapes (points,) and
+        (seeds, points).
+    """
+
+    parameters: NDArray[np.float32]
+    train_loss: NDArray[np.float64]
+    test_loss: NDArray[np.float64]
+    train_accuracy: NDArray[np.float64]
+    test_accuracy: NDArray[np.float64]
+    gradient_norm: NDArray[np.float64]
+    weight_norm: NDArray[np.float64]
+    epochs: NDArray[np.int32]
+    is_diverged: NDArray[np.bool_]
+    history_epoch: NDArray[np.int32]
+    history_train_loss: NDArray[np.float64]
+
+
+def train(
+    network: Network,
+    recipe: Recipe,
+    theta: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
+    test_inputs: Tensor,
+    test_targets: Tensor,
+    seeds: tuple[int, ...],
+    *,
+    saved: Path | None = None,
+    fingerprint: str = "",
+    save_seconds: float = 60.0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Minima:
+    """Train all seeds of a job together.
+
+    Parameters
+    ----------
+    network
+        The architecture.
+    recipe
+        How to train.
+    theta
+        Initial parameters, float32, shape (seeds, n); its device is where training runs.
+    inputs, targets
+        Each seed's own training subset, shapes (seeds, m, *input_shape) and (seeds, m).
+    test_inputs, test_targets
+        Shared by all seeds, shapes (tests, *input_shape) and (tests,).
+    seeds
+        The seeds, which key the order of mini-batches.
+    saved, fingerprint, save_seconds
+        Where to keep an unfinished training, what it is a training of, how often to save it.
+    advance
+        Called with the number of epochs done since the last call.
+    """
+    loss = per_example_loss(recipe.loss)
+
+    def batch_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(network.apply(theta, inputs), targets).mean()
+
+    gradients = vmap(grad_and_value(batch_loss))
+    num_seeds, num_examples = targets.shape
+    batch_size = num_examples if recipe.batch_size == "full" else recipe.batch_size
+    starts = range(0, num_examples, batch_size)
+    num_steps = recipe.epochs * len(starts)
+    recorded = recorded_epochs(recipe.epochs)
+
+    state = optimizers.initial_state(recipe, theta)
+    active = torch.ones(num_seeds, dtype=torch.bool, device=theta.device)
+    is_finite = active.clone()
+    epochs = torch.zeros(num_seeds, dtype=torch.int32, device=theta.device)
+    history: list[Tensor] = []
+    first_epoch = 0
+    resumed = checkpoint.load(saved, fingerprint) if saved else None
+    if resumed is not None:
+        theta, active, is_finite, epochs = (
+            resumed[name].to(theta.device) for name in ("theta", "active", "is_finite", "epochs")
+        )
+        state = {name: tensor.to(theta.device) for name, tensor in resumed["state"].items()}
+        history = list(resumed["history"])
+        first_epoch = resumed["epoch"]
+        advance(first_epoch)
+
+    last_save = time.monotonic()
+    for epoch in range(first_epoch, recipe.epochs):
+        order = (
+            batch_order(seeds, epoch, num_examples).to(theta.device) if len(starts) > 1 else None
+        )
+        total = torch.zeros(num_seeds, dtype=torch.float64, device=theta.device)
+        if recipe.stop_at_loss is not None and len(starts) > 1:
+            whole = evaluate(network, recipe.loss, theta, inputs, targets)[0]
+            active = active & (whole >= recipe.stop_at_loss)
+        for index, start in enumerate(starts):
+            batch, labels = inputs, targets
+            if order is not None:
+                chosen = order[:, start : start + batch_size]
+                rows = torch.arange(num_seeds, device=theta.device).unsqueeze(1)
+                batch, labels = inputs[rows, chosen], targets[rows, chosen]
+            gradient, value = gradients(theta, batch, labels)
+            is_finite = is_finite & (~active | torch.isfinite(value))
+            active = active & is_finite
+            if recipe.stop_at_loss is not None and len(starts) == 1:
+                # The step's own loss is the whole training loss, before the update.
+                active = active & (value >= recipe.stop_at_loss)
+            step = epoch * len(starts) + index
+            rate = optimizers.learning_rate(recipe, step, num_steps)
+            moved = optimizers.update(recipe, theta, gradient, state, step, rate)
+            theta = torch.where(active.unsqueeze(1), moved, theta)
+            total += value.double() * labels.shape[1]
+        epochs += active.int()
+        if epoch in recorded:
+            history.append(total.cpu() / num_examples)
+        advance(1)
+        if saved and time.monotonic() - last_save >= save_seconds:
+            progress: dict[str, Any] = {
+                "theta": theta.cpu(),
+                "active": active.cpu(),
+                "is_finite": is_finite.cpu(),
+                "epochs": epochs.cpu(),
+                "state": {name: tensor.cpu() for name, tensor in state.items()},
+                "history": history,
+                "epoch": epoch + 1,
+            }
+            checkpoint.save(saved, fingerprint, progress)
+            last_save = time.monotonic()
+        if not active.any():
+            break
+
+    train_loss, train_accuracy = evaluate(network, recipe.loss, theta, inputs, targets)
+    shared = (num_seeds,) + (-1,) * test_inputs.ndim
+    test_loss, test_accuracy = evaluate(
+        network, recipe.loss, theta, test_inputs.expand(*shared), test_targets.expand(num_seeds, -1)
+    )
+    curve = torch.stack(history, dim=1).numpy()
+    ends_higher = train_loss.cpu().numpy() > curve[:, 0] * (1 + 1e-6)
+    return Minima(
+        parameters=theta.cpu().numpy().astype(np.float32),
+        train_loss=train_loss.cpu().numpy(),
+        test_loss=test_loss.cpu().numpy(),
+        train_accuracy=train_accuracy.cpu().numpy(),
+        test_accuracy=test_accuracy.cpu().numpy(),
+        gradient_norm=_gradient_norm(network, loss, theta, inputs, targets).cpu().numpy(),
+        weight_norm=theta.double().norm(dim=1).cpu().numpy(),
+        epochs=epochs.cpu().numpy(),
+        is_diverged=~is_finite.cpu().numpy() | ~np.isfinite(train_loss.cpu().numpy()) | ends_higher,
+        history_epoch=np.array(sorted(recorded)[: curve.shape[1]], dtype=np.int32),
+        history_train_loss=curve,
+    )
+
+
+def batch_order(seeds: tuple[int, ...], epoch: int, num_examples: int) -> Tensor:
+    """Return each seed's order of examples in one epoch, int64, shape (seeds, examples)."""
+    orders = [streams.permutation("batches", seed, epoch, size=num_examples) for seed in seeds]
+    return torch.from_numpy(np.stack(orders))
+
+
+def recorded_epochs(epochs: int) -> set[int]:
+    """Return which epochs a training curve keeps: at most 200, evenly spread, both ends."""
+    return set(np.unique(np.linspace(0, epochs - 1, min(epochs, NUM_RECORDED)).round().astype(int)))
+
+
+def evaluate(
+    network: Network, loss_kind: str, theta: Tensor, inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return mean loss and accuracy of each seed, float64, shape (seeds,) each.
+
+    Parameters
+    ----------
+    network, loss_kind
+        The architecture, and the loss of one example.
+    theta
+        Shape (seeds, n).
+    inputs, targets
+        Shapes (seeds, examples, *input_shape) and (seeds, examples).
+    """
+    loss = per_example_loss(loss_kind)
+
+    def chunk_sums(theta: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = network.apply(theta, inputs)
+        correct = is_correct(loss_kind, outputs, targets)
+        return loss(outputs, targets).double().sum(), correct.double().sum()
+
+    sums = vmap(chunk_sums)
+    totals = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)
+    with torch.no_grad():
+        for start in range(0, targets.shape[1], CHUNK):
+            part = slice(start, start + CHUNK)
+            totals += torch.stack(sums(theta, inputs[:, part], targets[:, part]))
+    mean = totals / targets.shape[1]
+    return mean[0], mean[1]
+
+
+def _gradient_norm(
+    network: Network, loss: LossFunction, theta: Tensor, inputs: Tensor, targets: Tensor
+) -> Tensor:
+    def chunk_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(network.apply(theta, inputs), targets).sum()
+
+    gradients = vmap(grad(chunk_loss))
+    total = torch.zeros_like(theta, dtype=torch.float64)
+    for start in range(0, targets.shape[1], CHUNK):
+        part = slice(start, start + CHUNK)
+        total += gradients(theta, inputs[:, part], targets[:, part])
+    return (total / targets.shape[1]).norm(dim=1)
