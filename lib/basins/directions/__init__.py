@@ -1,0 +1,1 @@
+"""Directions in parameter space, and the coordinates in which they are random."""

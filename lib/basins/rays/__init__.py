@@ -1,0 +1,1 @@
+"""Rays: loss along lines from a minimum, and the radii where it reaches a threshold."""

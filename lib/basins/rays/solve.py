@@ -1,0 +1,260 @@
+"""Radii by bracketing: all landscapes and thresholds of a ray share its evaluations.
+
+In the coordinates x = ln r and f = ln((L - L0) / (c - L0)), with L0 the minimum's own loss, a
+quadratic loss is a straight line of slope 2; f is negative inside the basin and positive outside.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+# (direction indices (k,), radii (k,), number of landscapes) -> losses (k, landscapes)
+Evaluate = Callable[[NDArray[np.int64], Array, int], Array]
+
+TOLERANCE_NATS = 0.1  # of n ln r, DESIGN section 6
+LIMIT = 50.0  # of |f|: an infinite loss is outside, a loss at or below the minimum's is inside
+
+
+@dataclass(frozen=True)
+class Radii:
+    """Where rays first reach the thresholds.
+
+    Attributes
+    ----------
+    log_radius
+        ln r, float64, shape (directions, landscapes, thresholds). A ray that does not cross within
+        `r_max` is censored: ln r_max, with no crossing. NaN where the minimum itself is outside.
+    num_crossings
+        Changes of side seen by the scan, int16, same shape; more than 1: the ray re-enters.
+    log_radius_tolerance
+        Width of the final bracket in ln r, same shape; 0 where censored.
+    num_evaluations
+        Passes over each landscape's examples, int64, shape (directions, landscapes).
+    """
+
+    log_radius: Array
+    num_crossings: NDArray[np.int16]
+    log_radius_tolerance: Array
+    num_evaluations: NDArray[np.int64]
+
+
+class _Search:
+    """Brackets of all cells (direction, landscape, threshold), and the evaluations that move them.
+
+    Of each cell, x1 is the newest end of the bracket, x2 the other, x3 the end last replaced; f1,
+    f2, f3 are the heights there.
+    """
+
+    def __init__(self, evaluate: Evaluate, anchor: Array, bounds: Array, directions: int) -> None:
+        shape = (directions, *bounds.shape)
+        self.evaluate = evaluate
+        self.anchor = anchor
+        self.bounds = bounds
+        self.is_inside_at_zero = np.broadcast_to(anchor[:, None] < bounds, shape)
+        self.x1, self.x2, self.x3, self.f1, self.f2, self.f3 = np.full((6, *shape), np.nan)
+        self.num_evaluations = np.zeros(shape[:2], dtype=np.int64)
+
+    def heights(self, rows: NDArray[np.int64], x: Array, counts: NDArray[np.int64]) -> Array:
+        """Return f at ln r = x for the first `counts` landscapes of each row, NaN for the others.
+
+        Shapes: rows, x, counts (k,); result (k, landscapes, thresholds).
+        """
+        result = np.full((len(rows), *self.bounds.shape), np.nan)
+        for count in np.unique(counts):
+            chosen = np.flatnonzero(counts == count)
+            losses = self.evaluate(rows[chosen], np.exp(x[chosen]), int(count))
+            anchor = self.anchor[:count, None]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = (losses[:, :, None] - anchor) / (self.bounds[:count] - anchor)
+                height = np.log(np.maximum(ratio, 0))
+            height = np.where(np.isfinite(losses)[:, :, None], height, LIMIT)
+            result[chosen, :count] = height.clip(-LIMIT, LIMIT)
+            self.num_evaluations[rows[chosen], :count] += 1
+        return result
+
+    def width(self) -> Array:
+        return np.abs(self.x2 - self.x1)
+
+
+def solve_radii(
+    evaluate: Evaluate,
+    anchor: Array,
+    bounds: Array,
+    num_directions: int,
+    num_parameters: int,
+    r_max: float,
+    scan_points: int,
+    scan_start: int = 0,
+) -> Radii:
+    """Solve the radius of every direction, landscape and threshold.
+
+    A coarse scan outward finds the first crossing and counts re-entries; Chandrupatla's method
+    (1997, Advances in Engineering Software 28, 145) then narrows the bracket, each evaluation
+    serving every cell of its ray whose bracket it falls into.
+
+    Parameters
+    ----------
+    evaluate
+        Losses of directions (by index) at radii, in the first landscapes.
+    anchor
+        The minimum's own loss in each landscape, shape (M,).
+    bounds
+        The loss that bounds each basin, shape (M, T).
+    num_directions, num_parameters
+        B and n; n sets the tolerance, n d(ln r) <= 0.1.
+    r_max
+        Radius at which a ray is censored.
+    scan_points
+        Points of the scan, a factor 2 apart, the last at `r_max`.
+    scan_start
+        First point of the scan; a ray that is outside there already is followed inward.
+    """
+    search = _Search(evaluate, anchor, bounds, num_directions)
+    grid = np.log(r_max) - np.log(2) * np.arange(scan_points - 1, -1, -1)
+    num_crossings = _scan(search, grid[scan_start:])
+    _refine(search, TOLERANCE_NATS / num_parameters)
+    is_crossed = num_crossings > 0
+    with np.errstate(invalid="ignore"):
+        share = search.f1 / (search.f1 - search.f2)
+        root = search.x1 + share * (search.x2 - search.x1)
+    log_radius = np.where(is_crossed, root, np.log(r_max))
+    return Radii(
+        log_radius=np.where(search.is_inside_at_zero, log_radius, np.nan),
+        num_crossings=num_crossings,
+        log_radius_tolerance=np.where(is_crossed, search.width(), 0.0),
+        num_evaluations=search.num_evaluations,
+    )
+
+
+def pilot_start(
+    evaluate: Evaluate, anchor: Array, bounds: Array, r_max: float, scan_points: int
+) -> int:
+    """Return where scans of this minimum may start: two points inside its first ray's basins.
+
+    The start depends on the minimum alone, never on which directions a shard holds.
+    """
+    search = _Search(evaluate, anchor, bounds, 1)
+    grid = np.log(r_max) - np.log(2) * np.arange(scan_points - 1, -1, -1)
+    row = np.zeros(1, dtype=np.int64)
+    everything = np.array([len(anchor)])
+    for index, x in enumerate(grid):
+        height = search.heights(row, np.array([x]), everything)
+        if (search.is_inside_at_zero & (height > 0)).any():
+            return max(0, index - 3)
+    return max(0, scan_points - 3)
+
+
+def _scan(search: _Search, grid: Array) -> NDArray[np.int16]:
+    """Walk outward over `grid` (ln r), set the first brackets, return the crossings seen."""
+    shape = search.is_inside_at_zero.shape
+    num_crossings = np.zeros(shape, dtype=np.int16)
+    was_outside = np.zeros(shape, dtype=bool)
+    is_settled = ~search.is_inside_at_zero
+    last_x = np.full(shape[0], np.nan)
+    last_f = np.full(shape, np.nan)
+    for x in grid:
+        rows, counts = _unsettled(is_settled)
+        if not len(rows):
+            break
+        height = search.heights(rows, np.full(len(rows), x), counts)
+        seen = ~np.isnan(height) & ~is_settled[rows]
+        is_outside = seen & (height > 0)
+        changed = seen & (is_outside != was_outside[rows])
+        is_first = changed & (num_crossings[rows] == 0)
+        _set(search.x1, rows, is_first, last_x[rows][:, None, None])
+        _set(search.f1, rows, is_first, last_f[rows])
+        _set(search.x2, rows, is_first, x)
+        _set(search.f2, rows, is_first, height)
+        num_crossings[rows] += changed.astype(np.int16)
+        # Two points outside in a row end the scan of a cell.
+        is_settled[rows] |= is_outside & was_outside[rows]
+        was_outside[rows] = np.where(seen, is_outside, was_outside[rows])
+        last_x[rows] = x
+        last_f[rows] = np.where(seen, height, last_f[rows])
+    _go_inward(search, num_crossings, grid[0])
+    return num_crossings
+
+
+def _go_inward(search: _Search, num_crossings: NDArray[np.int16], x: float) -> None:
+    """Find a point inside for the cells that were outside at the first point of the scan."""
+    step = np.log(4.0)
+    while True:
+        is_open = (num_crossings > 0) & np.isnan(search.x1)
+        rows, counts = _unsettled(~is_open)
+        if not len(rows):
+            return
+        x -= step
+        height = search.heights(rows, np.full(len(rows), x), counts)
+        open_rows = is_open[rows]
+        is_inside = open_rows & (height <= 0)
+        _set(search.x1, rows, is_inside, x)
+        _set(search.f1, rows, is_inside, height)
+        is_outside = open_rows & (height > 0)
+        _set(search.x2, rows, is_outside, x)
+        _set(search.f2, rows, is_outside, height)
+        step *= 2
+
+
+def _refine(search: _Search, tolerance: float) -> None:
+    while True:
+        with np.errstate(invalid="ignore"):
+            is_open = search.width() > tolerance
+        rows, counts = _unsettled(~is_open)
+        if not len(rows):
+            return
+        # Each ray moves the first open threshold of its largest open landscape.
+        landscape = counts - 1
+        threshold = is_open[rows, landscape].argmax(axis=1)
+        x = _propose(search, (rows, landscape, threshold), tolerance)
+        height = search.heights(rows, x, counts)
+        _move(search, rows, x[:, None, None], height)
+
+
+def _propose(search: _Search, cell: tuple[NDArray[np.int64], ...], tolerance: float) -> Array:
+    x1, x2, x3 = search.x1[cell], search.x2[cell], search.x3[cell]
+    f1, f2, f3 = search.f1[cell], search.f2[cell], search.f3[cell]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        xi = (x1 - x2) / (x3 - x2)
+        phi = (f1 - f2) / (f3 - f2)
+        inverse_quadratic = f1 / (f2 - f1) * f3 / (f2 - f3) + (x3 - x1) / (x2 - x1) * f1 / (
+            f3 - f1
+        ) * f2 / (f3 - f2)
+        is_smooth = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+        t = np.where(is_smooth, inverse_quadratic, 0.5)
+        # The first step is a secant: in these coordinates the loss is nearly straight.
+        secant = np.where(np.maximum(np.abs(f1), np.abs(f2)) < LIMIT, f1 / (f1 - f2), 0.5)
+        t = np.where(np.isnan(x3), secant, t)
+    # At least half a tolerance from either end, so that the far end of the bracket follows.
+    least = np.minimum(0.5 * tolerance / np.abs(x2 - x1), 0.5)
+    return x1 + np.clip(t, least, 1 - least) * (x2 - x1)
+
+
+def _move(search: _Search, rows: NDArray[np.int64], x: Array, height: Array) -> None:
+    """Put an evaluated point into every bracket of its rays that holds it."""
+    x1, x2, f1, f2 = (a[rows] for a in (search.x1, search.x2, search.f1, search.f2))
+    with np.errstate(invalid="ignore"):
+        is_held = (x > np.minimum(x1, x2)) & (x < np.maximum(x1, x2)) & ~np.isnan(height)
+        on_first_side = (height > 0) == (f1 > 0)
+    for third, first, second in ((search.x3, x1, x2), (search.f3, f1, f2)):
+        _set(third, rows, is_held, np.where(on_first_side, first, second))
+    for other, first in ((search.x2, x1), (search.f2, f1)):
+        _set(other, rows, is_held & ~on_first_side, first)
+    _set(search.x1, rows, is_held, x)
+    _set(search.f1, rows, is_held, height)
+
+
+def _unsettled(is_settled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows that have work left, and how many landscapes each needs evaluated."""
+    has_work = ~is_settled.all(axis=2)
+    rows = np.flatnonzero(has_work.any(axis=1))
+    counts = has_work.shape[1] - has_work[rows, ::-1].argmax(axis=1)
+    return rows, counts
+
+
+def _set(
+    array: Array, rows: NDArray[np.int64], where: NDArray[np.bool_], value: Array | float
+) -> None:
+    array[rows] = np.where(where, value, array[rows])

@@ -1,0 +1,109 @@
+"""The evaluator for any network, on CPU and CUDA: many points of many rays in one batch."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import vmap
+
+from basins.models.functional import Network
+from basins.rays.landscapes import Landscapes, prefix_means
+
+CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU and little on a GPU
+
+
+class TorchEvaluator:
+    """Mean losses of all landscapes at points along rays.
+
+    Exploits: points are stacked and run as one batched network; the losses of all landscapes come
+    from one pass over the largest. Forward passes run in the precision of `theta`, losses are
+    summed in float64, and a point is always computed from the anchor, never from another point.
+
+    Parameters
+    ----------
+    network
+        The architecture.
+    theta
+        The minimum, shape (n,); its device and precision are where and how passes run.
+    landscapes
+        The examples.
+    max_bytes
+        Bound on the activations and perturbed parameters alive at once.
+    """
+
+    def __init__(
+        self, network: Network, theta: Tensor, landscapes: Landscapes, max_bytes: int = 2**28
+    ) -> None:
+        self.network = network.to(theta.device, theta.dtype)
+        self.theta = theta
+        self.landscapes = landscapes.to(theta.device, theta.dtype)
+        loss = self.landscapes.loss_function
+
+        def example_losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+            return loss(network.apply(theta, inputs), targets).double()
+
+        self._losses = vmap(example_losses, in_dims=(0, None, None))
+        width = widest_activation(network.module, self.landscapes.inputs[:1])
+        # An activation, its nonlinearity and the next layer's input are alive together.
+        example_bytes = 3 * width * theta.element_size()
+        self._chunk = max(1, min(CHUNK, max_bytes // (2 * example_bytes)))
+        point_bytes = 2 * theta.numel() * theta.element_size() + self._chunk * example_bytes
+        self._points = max(1, max_bytes // point_bytes)
+
+    def losses(
+        self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int
+    ) -> NDArray[np.float64]:
+        """Return the mean losses of the first landscapes at ``theta + radius * step``.
+
+        Parameters
+        ----------
+        steps
+            Directions in weight space, shape (B, n).
+        radii
+            Distances, shape (B,).
+        num_landscapes
+            How many landscapes, smallest first; only their examples are evaluated.
+
+        Returns
+        -------
+        NDArray
+            Float64, shape (B, num_landscapes); not finite where the network's outputs are not.
+        """
+        result = np.empty((len(radii), num_landscapes))
+        for start in range(0, len(radii), self._points):
+            part = slice(start, start + self._points)
+            result[part] = self._points_losses(steps[part], radii[part], num_landscapes)
+        return result
+
+    def _points_losses(
+        self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int
+    ) -> NDArray[np.float64]:
+        # Scaled in float64 and rounded once, so that a radius means the same in any precision.
+        moves = torch.from_numpy(steps * radii[:, None]).to(self.theta)
+        points = self.theta + moves
+        inputs, targets = self.landscapes.inputs, self.landscapes.targets
+        with torch.no_grad():
+            means = prefix_means(
+                lambda part: self._losses(points, inputs[part], targets[part]),
+                self.landscapes.sizes[:num_landscapes],
+                self._chunk,
+            )
+        return np.asarray(means.cpu().numpy())
+
+
+def widest_activation(module: nn.Module, inputs: Tensor) -> int:
+    """Return the most numbers that any layer holds for one example, inputs included."""
+    sizes = [inputs[0].numel()]
+
+    def record(_module: nn.Module, _inputs: object, outputs: object) -> None:
+        if isinstance(outputs, Tensor):
+            sizes.append(outputs.numel())
+
+    hooks = [layer.register_forward_hook(record) for layer in module.modules()]
+    try:
+        with torch.no_grad():
+            module(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes)
