@@ -1,0 +1,1 @@
+"""Volumes: radii in, log volumes with intervals and diagnostics out."""

@@ -1,0 +1,92 @@
+"""Every number of a basin from the radii of its rays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.volume.fan2025compat import compat_log_volume
+from basins.volume.ray_average import ray_average
+
+Array = NDArray[np.float64]
+
+ESTIMATORS = ("rays",)
+
+# Values of the flag volume_status.
+NOT_MEASURED, CALIBRATED, LOWER_BOUND, NOT_CONVERGED, MINIMUM_ABOVE_THRESHOLD = range(5)
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Volumes of one minimum, by the cube's names.
+
+    Attributes
+    ----------
+    by_estimator
+        log_volume, log_volume_stderr, log_volume_low, log_volume_high, ess, pareto_k (float64),
+        is_lower_bound (bool), volume_status (int8), each of shape (landscapes, thresholds,
+        estimators).
+    by_basin
+        mean_log_radius, censored_fraction, log_volume_compat, float64, shape (landscapes,
+        thresholds).
+    """
+
+    by_estimator: dict[str, NDArray[np.generic]]
+    by_basin: dict[str, Array]
+
+
+def check_estimators(estimators: list[str]) -> None:
+    """Raise ValueError unless all `estimators` are known."""
+    for name in estimators:
+        if name not in ESTIMATORS:
+            raise ValueError(
+                f"estimators: {name!r} is not known; allowed are {', '.join(ESTIMATORS)}"
+            )
+
+
+def volumes(
+    log_radius: Array,
+    num_crossings: NDArray[np.int16],
+    log_direction_norm: Array,
+    num_parameters: int,
+    has_published_directions: bool,
+) -> Volumes:
+    """Turn the radii of one minimum into volumes by the estimator `rays`.
+
+    Parameters
+    ----------
+    log_radius, num_crossings
+        Shape (landscapes, thresholds, directions).
+    log_direction_norm
+        Shape (directions,).
+    num_parameters
+        Dimension n.
+    has_published_directions
+        Filter coordinates with biases in units of 1, as the compat value needs; NaN otherwise.
+    """
+    rays = ray_average(log_radius, num_crossings, num_parameters)
+    is_measured = ~np.isnan(rays.log_volume)
+    status = np.where(rays.is_lower_bound, LOWER_BOUND, CALIBRATED)
+    status = np.where(is_measured, status, MINIMUM_ABOVE_THRESHOLD)
+    by_estimator: dict[str, NDArray[np.generic]] = {
+        "log_volume": rays.log_volume,
+        "log_volume_stderr": rays.stderr,
+        "log_volume_low": rays.low,
+        "log_volume_high": rays.high,
+        "ess": rays.ess,
+        "pareto_k": rays.pareto_k,
+        "is_lower_bound": rays.is_lower_bound,
+        "volume_status": status.astype(np.int8),
+    }
+    compat = np.full(is_measured.shape, np.nan)
+    if has_published_directions:
+        compat = compat_log_volume(log_radius, num_crossings, log_direction_norm, num_parameters)
+    censored = (num_crossings == 0).mean(axis=-1)
+    return Volumes(
+        by_estimator={name: values[..., None] for name, values in by_estimator.items()},
+        by_basin={
+            "mean_log_radius": log_radius.mean(axis=-1),
+            "censored_fraction": np.where(is_measured, censored, np.nan),
+            "log_volume_compat": compat,
+        },
+    )
