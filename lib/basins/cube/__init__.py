@@ -1,0 +1,1 @@
+"""Result files: their schema, how they are written, merged, opened and asked."""

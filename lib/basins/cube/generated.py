@@ -1,0 +1,70 @@
+"""results/README.md: the specification of the cube, generated from the schema."""
+
+from pathlib import Path
+
+from basins.cube import schema
+
+HEAD = """# Results
+
+`results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/` and
+`volumes/` (one file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+
+`cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube, `group="rays"`
+the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
+`lib/basins/cube/schema.py` by `make generate`.
+
+**Dims, in this order**: `model, dataset, recipe, train_size, seed` (a minimum), `landscape_size` (a
+landscape), `threshold` (a basin), `estimator` (a number). Coordinates are sorted and unique.
+
+**Missing**: floats are NaN, flags and counts 0, booleans false; *why* something is missing is always
+in a flag. A minimum whose training loss is not below a threshold is kept, marked
+`minimum_above_threshold`, and its volume is NaN, never zero.
+
+**Attributes**: each variable has `long_name`, `units`, `formula`, `references`; values with an error
+bar name it in `ancillary_variables`; flags have `flag_values` and `flag_meanings`. The root has the
+resolved study text and its hash. Nothing in `/`, `/rays` and `/history` changes between two identical
+runs: clocks, devices and library versions live in `/provenance`.
+
+**Version**: `Conventions` is `{conventions}`. Adding variables is free; renaming one or changing its
+meaning raises the number, and readers refuse a number they do not know.
+"""
+
+TITLES = {
+    "/": "The cube (root group)",
+    "/rays": "`/rays`: radii",
+    "/history": "`/history`: training curves",
+}
+
+
+def specification() -> str:
+    """Return the Markdown page."""
+    parts = [HEAD.format(conventions=schema.CONVENTIONS), "\n## Coordinates\n\n"]
+    parts.append("| name | meaning | unit |\n|---|---|---|\n")
+    for name, (long_name, units, formula) in schema.COORDINATES.items():
+        parts.append(f"| `{name}` | {long_name}: {formula} | {units} |\n")
+    for group, table in schema.GROUPS.items():
+        parts.append(f"\n## {TITLES[group]}\n\n| variable | dims | type | unit | meaning | source |")
+        parts.append("\n|---|---|---|---|---|---|\n")
+        parts += [_row(name, variable) for name, variable in table.items()]
+    parts.append(
+        "\n## `/provenance`\n\nOne entry a job file: `verb`, `device`, `dtype`, `wall_seconds` (s), "
+        "`peak_bytes` (byte), `libraries`, `created_at`.\n"
+    )
+    return "".join(parts)
+
+
+def generate(root: Path) -> None:
+    """Write the page under the checkout `root`."""
+    path = root / "results" / "README.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(specification(), encoding="utf-8")
+
+
+def _row(name: str, variable: schema.Variable) -> str:
+    meaning = f"{variable.long_name}: {variable.formula}"
+    if variable.flags:
+        flags = ", ".join(f"{value} {word}" for value, word in enumerate(variable.flags))
+        meaning += f" ({flags})"
+    dims = ", ".join(variable.dims).replace(", ".join(schema.MINIMUM), "*minimum*")
+    cells = [f"`{name}`", dims, variable.dtype, variable.units, meaning, variable.references]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"

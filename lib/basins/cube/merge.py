@@ -1,0 +1,253 @@
+"""Job files to one cube, streaming: never more than one job's rays in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from basins.cube import schema
+from basins.cube.provenance import source_revision
+from basins.cube.read import open_job
+from basins.cube.write import whole_or_not_at_all
+from basins.study import jobs
+from basins.study.load import study_sha256, study_text
+from basins.study.schema import Study
+from basins.volume.intervals import PROBABILITY
+
+FROM_MINIMA = (
+    "train_loss",
+    "test_loss",
+    "train_accuracy",
+    "test_accuracy",
+    "weight_norm",
+    "gradient_norm",
+    "epochs",
+    "noise_scale",
+    "training_status",
+)
+FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")
+FROM_VOLUMES = tuple(
+    name
+    for name in schema.ROOT
+    if name not in (*FROM_MINIMA, *FROM_RAYS, "num_parameters")
+)
+VERBS = {"minima": "train", "rays": "rays", "volumes": "volume"}
+
+
+@dataclass
+class _Tables:
+    """What the first pass over the job files gathers."""
+
+    root: dict[str, NDArray[Any]]
+    history: dict[str, NDArray[Any]]
+    normalization: list[str]
+    provenance: list[dict[str, Any]] = field(default_factory=list)
+
+
+def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _: None) -> None:
+    """Write the cube of a study from its job files.
+
+    Parameters
+    ----------
+    study
+        The study, whose job files lie where `basins.study.jobs` says.
+    output
+        The cube, written whole or not at all.
+    advance
+        Called with the number of job files read since the last call.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, if a job file is missing, damaged, foreign or of another study.
+    """
+    tables = _first_pass(study, advance)
+    with whole_or_not_at_all(output) as partial:
+        _root(study, tables).to_netcdf(partial, mode="w", engine="h5netcdf")
+        _write_rays(study, partial, advance)
+        _history(study, tables).to_netcdf(partial, mode="a", group="/history", engine="h5netcdf")
+        _provenance(tables).to_netcdf(partial, mode="a", group="/provenance", engine="h5netcdf")
+
+
+def axes(study: Study) -> dict[str, list[Any]]:
+    """Return the labels of every dimension of the root, sorted and unique."""
+    volume = study.measure.volume
+    return {
+        "model": sorted(study.models),
+        "dataset": sorted(study.datasets),
+        "recipe": sorted(study.recipes),
+        "train_size": study.train_sizes,
+        "seed": sorted(study.seeds),
+        "landscape_size": study.landscape_sizes,
+        "threshold": volume.thresholds,
+        "estimator": sorted(volume.estimators),
+    }
+
+
+def _place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
+    labels = axes(study)
+    values = (job.model, job.dataset, job.recipe, job.train_size)
+    place = [labels[dim].index(value) for dim, value in zip(labels, values, strict=False)]
+    # Seeds of a job are neighbours in the sorted list.
+    first = labels["seed"].index(job.seeds[0])
+    return (*place, slice(first, first + len(job.seeds)))
+
+
+def _open(study: Study, job: jobs.Job, kind: str) -> h5py.File:
+    paths = {"minima": jobs.minima_file, "rays": jobs.rays_file, "volumes": jobs.volumes_file}
+    fingerprint = jobs.fingerprint(study, job.id, VERBS[kind])
+    return open_job(paths[kind](study, job.id), kind, fingerprint)
+
+
+def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
+    labels = axes(study)
+    sizes = {dim: len(values) for dim, values in labels.items()}
+    sizes["step"] = min(200, max(recipe.epochs for recipe in study.recipes.values()))
+    tables = _Tables(
+        root={name: _empty(variable, sizes) for name, variable in schema.ROOT.items()},
+        history={name: _empty(variable, sizes) for name, variable in schema.HISTORY.items()},
+        normalization=[""] * len(study.datasets),
+    )
+    above = study.measure.volume
+    for job in jobs.expand(study):
+        place = _place(study, job)
+        with _open(study, job, "minima") as file:
+            for name in FROM_MINIMA:
+                tables.root[name][place] = file[name][()]
+            tables.root["num_parameters"][place[:2]] = file.attrs["num_parameters"].item()
+            tables.normalization[place[1]] = str(file.attrs["input_normalization"])
+            curve = file["history/train_loss"][()]
+            steps = curve.shape[1]
+            tables.history["train_loss"][place][:, :steps] = curve
+            tables.history["epoch"][place][:, :steps] = file["history/epoch"][()]
+            _note(tables, job, file)
+        with _open(study, job, "rays") as file:
+            for name in FROM_RAYS:
+                tables.root[name][place] = file[name][()]
+            _note(tables, job, file)
+        with _open(study, job, "volumes") as file:
+            for name in FROM_VOLUMES:
+                tables.root[name][place] = file[name][()]
+            _note(tables, job, file)
+        advance(3)
+    if above.threshold_kind == "loss":
+        status = tables.root["training_status"]
+        is_above = tables.root["train_loss"] >= above.thresholds[-1]
+        status[is_above & (status == 1)] = schema.TRAINING_STATUS.index("above_threshold")
+    return tables
+
+
+def _empty(variable: schema.Variable, sizes: dict[str, int]) -> NDArray[Any]:
+    shape = [sizes[dim] for dim in variable.dims]
+    return np.full(shape, variable.missing, dtype=variable.dtype)
+
+
+def _note(tables: _Tables, job: jobs.Job, file: h5py.File) -> None:
+    group = file["provenance"]
+    entry = {name: group[name][()] for name in group if isinstance(group[name], h5py.Dataset)}
+    texts = {k: v.decode() if isinstance(v, bytes) else float(v) for k, v in entry.items()}
+    tables.provenance.append({"job": f"{texts['verb']} {job.id}"} | texts)
+
+
+def _root(study: Study, tables: _Tables) -> xr.Dataset:
+    volume = study.measure.volume
+    labels = axes(study)
+    dataset = xr.Dataset(
+        {name: (schema.ROOT[name].dims, values) for name, values in tables.root.items()},
+        coords=labels
+        | {
+            "input_normalization": ("dataset", tables.normalization),
+            "measure": volume.measure,
+            "volume_coordinates": volume.coordinates,
+            "threshold_kind": volume.threshold_kind,
+            "interval_probability": PROBABILITY,
+        },
+    )
+    dataset = schema.describe(dataset, "/")
+    dataset.attrs = {
+        "Conventions": schema.CONVENTIONS,
+        "kind": "cube",
+        "title": study.title or study.study,
+        "study": study_text(study),
+        "study_sha256": study_sha256(study),
+        "basins_version": version("basins"),
+        "source_revision": source_revision(),
+        "references": "each variable names its own",
+    }
+    return dataset
+
+
+def _history(study: Study, tables: _Tables) -> xr.Dataset:
+    labels = {dim: values for dim, values in axes(study).items() if dim in schema.MINIMUM}
+    dataset = xr.Dataset(
+        {name: (schema.HISTORY[name].dims, values) for name, values in tables.history.items()},
+        coords=labels,
+    )
+    return schema.describe(dataset, "/history")
+
+
+def _provenance(tables: _Tables) -> xr.Dataset:
+    names = [name for name in tables.provenance[0] if name != "job"]
+    dataset = xr.Dataset(
+        {name: ("job", [entry[name] for entry in tables.provenance]) for name in names},
+        coords={"job": [entry["job"] for entry in tables.provenance]},
+    )
+    dataset["wall_seconds"].attrs = {"long_name": "wall time of the job", "units": "s"}
+    dataset["peak_bytes"].attrs = {"long_name": "largest resident memory", "units": "byte"}
+    return dataset
+
+
+def _write_rays(study: Study, path: Path, advance: Callable[[int], None]) -> None:
+    labels = {dim: values for dim, values in axes(study).items() if dim != "estimator"}
+    labels["direction"] = list(range(study.measure.volume.directions))
+    with h5netcdf.File(path, "a") as file:
+        group = file.create_group("rays")
+        group.dimensions = {dim: len(values) for dim, values in labels.items()}
+        for dim, values in labels.items():
+            _write_axis(group, dim, values)
+        for name, variable in schema.RAYS.items():
+            _create(group, name, variable, labels)
+        for job in jobs.expand(study):
+            place = _place(study, job)
+            with _open(study, job, "rays") as rays:
+                for name in schema.RAYS:
+                    group[name][place] = rays[name][()]
+            advance(1)
+
+
+def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
+    if isinstance(values[0], str):
+        data = np.array(values, dtype=object)
+        variable = group.create_variable(dim, (dim,), h5py.string_dtype(), data=data)
+    else:
+        variable = group.create_variable(dim, (dim,), data=np.array(values))
+    if dim in schema.COORDINATES:
+        variable.attrs["long_name"], variable.attrs["units"], _ = schema.COORDINATES[dim]
+
+
+def _create(
+    group: Any, name: str, variable: schema.Variable, labels: dict[str, list[Any]]
+) -> None:
+    # One minimum a chunk: read alone, written once.
+    chunk = [1 if dim in schema.MINIMUM else len(labels[dim]) for dim in variable.dims]
+    is_float = variable.dtype.startswith("float")
+    created = group.create_variable(
+        name,
+        variable.dims,
+        variable.dtype,
+        chunks=tuple(chunk),
+        compression="gzip",
+        compression_opts=4,
+        shuffle=True,
+        # A fill value on integers would turn them into floats on reading.
+        fillvalue=np.nan if is_float else None,
+    )
+    for key, value in variable.attributes().items():
+        created.attrs[key] = value

@@ -1,0 +1,272 @@
+"""THE table: every variable's dims, type, unit, formula and source.
+
+The specification in results/README.md is generated from it, files are written with it, and
+`validate` holds a file against it.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+CONVENTIONS = "basins-1"
+
+MINIMUM = ("model", "dataset", "recipe", "train_size", "seed")
+LANDSCAPE = (*MINIMUM, "landscape_size")
+BASIN = (*LANDSCAPE, "threshold")
+VOLUME = (*BASIN, "estimator")
+RAY = (*BASIN, "direction")
+
+FAN = "Fan, Sandlund, Ko 2025, arXiv 2511.04808"
+LI = "Li et al. 2018, arXiv 1712.09913, section 4"
+DINH = "Dinh et al. 2017, arXiv 1703.04933, definition 1"
+VEHTARI = "Vehtari et al. 2024, Pareto smoothed importance sampling, section 3"
+SMITH = "Smith and Le 2017, arXiv 1710.06451, equation 15"
+EFRON = "Efron 1979, Bootstrap methods"
+PROJECT = "this project, docs/numerics.md"
+
+TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged")
+VOLUME_STATUS = (
+    "not_measured",
+    "calibrated",
+    "lower_bound",
+    "not_converged",
+    "minimum_above_threshold",
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the cube.
+
+    Attributes
+    ----------
+    dims
+        Its dimensions, in order.
+    dtype
+        NumPy name of its type; floats are NaN and flags 0 where something is missing.
+    long_name, units, formula, references
+        As written into the file.
+    flags
+        Meanings of the values 0, 1, ... of a flag.
+    ancillary
+        Variables that hold its error.
+    """
+
+    dims: tuple[str, ...]
+    dtype: str
+    long_name: str
+    units: str
+    formula: str
+    references: str = PROJECT
+    flags: tuple[str, ...] = ()
+    ancillary: tuple[str, ...] = ()
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes the variable is written with."""
+        attributes: dict[str, Any] = {
+            "long_name": self.long_name,
+            "units": self.units,
+            "formula": self.formula,
+            "references": self.references,
+        }
+        if self.flags:
+            attributes["flag_values"] = np.arange(len(self.flags), dtype=np.int8)
+            attributes["flag_meanings"] = " ".join(self.flags)
+        if self.ancillary:
+            attributes["ancillary_variables"] = " ".join(self.ancillary)
+        return attributes
+
+    @property
+    def missing(self) -> Any:
+        """What stands where nothing was measured."""
+        return np.nan if self.dtype.startswith("float") else np.zeros((), self.dtype)[()]
+
+
+COORDINATES = {
+    "model": ("model", "1", "name of the architecture"),
+    "dataset": ("data set", "1", "name of the data set"),
+    "recipe": ("training recipe", "1", "name of the recipe in the study"),
+    "train_size": ("examples trained on", "1", "size of the prefix of the seed's order"),
+    "seed": ("seed", "1", "fixes order of examples, initialisation and batches"),
+    "landscape_size": ("examples of the landscape", "1", "size of the prefix the loss averages"),
+    "threshold": ("threshold", "nat", "loss, or rise of the loss, that bounds the basin"),
+    "estimator": ("volume estimator", "1", "how radii become a volume"),
+    "measure": ("measure of volume", "1", "what volume means"),
+    "volume_coordinates": ("coordinates of volume", "1", "unit of the radius"),
+    "threshold_kind": ("kind of threshold", "1", "loss, or excess over the minimum's own loss"),
+    "interval_probability": ("probability of intervals", "1", "of log_volume_low to _high"),
+}
+
+ROOT = {
+    "num_parameters": Variable(
+        ("model", "dataset"), "int64", "number of parameters", "1", "n = length of theta"
+    ),
+    "train_loss": Variable(
+        MINIMUM, "float64", "training loss", "nat", "mean loss over the training subset"
+    ),
+    "test_loss": Variable(MINIMUM, "float64", "test loss", "nat", "mean loss over the test set"),
+    "train_accuracy": Variable(
+        MINIMUM, "float64", "training accuracy", "1", "share of the subset classified correctly"
+    ),
+    "test_accuracy": Variable(
+        MINIMUM, "float64", "test accuracy", "1", "share of the test set classified correctly"
+    ),
+    "weight_norm": Variable(MINIMUM, "float64", "norm of the parameters", "1", "|theta|_2"),
+    "gradient_norm": Variable(
+        MINIMUM,
+        "float64",
+        "norm of the training loss's gradient",
+        "nat",
+        "|grad L_n(theta)|_2 without weight decay",
+    ),
+    "epochs": Variable(MINIMUM, "int32", "epochs trained", "1", "passes over the subset"),
+    "noise_scale": Variable(
+        MINIMUM, "float64", "SGD noise scale", "1", "g = learning_rate (N/B - 1)", SMITH
+    ),
+    "training_status": Variable(
+        MINIMUM,
+        "int8",
+        "what became of training",
+        "1",
+        "above_threshold: train_loss is not below the largest threshold",
+        flags=TRAINING_STATUS,
+    ),
+    "r_max": Variable(
+        MINIMUM, "float64", "radius of censoring", "unit of coordinates", "given, or 10 |theta/s|"
+    ),
+    "log_det_coordinates": Variable(
+        MINIMUM,
+        "float64",
+        "log-determinant of the coordinates",
+        "nat",
+        "sum_i ln s_i; ln V in weight space = log_volume + this",
+        LI,
+    ),
+    "landscape_loss": Variable(
+        LANDSCAPE, "float64", "loss of the minimum in a landscape", "nat", "L_m(theta)"
+    ),
+    "log_volume": Variable(
+        VOLUME,
+        "float64",
+        "log volume of the basin",
+        "nat",
+        "rays: ln V_ball(n) + ln mean_u r(u)^n",
+        DINH,
+        ancillary=("log_volume_stderr", "log_volume_low", "log_volume_high", "volume_status"),
+    ),
+    "log_volume_stderr": Variable(
+        VOLUME, "float64", "standard error of log_volume", "nat", "bootstrap over directions", EFRON
+    ),
+    "log_volume_low": Variable(
+        VOLUME, "float64", "lower end of the interval", "nat", "5 % quantile of resamples", EFRON
+    ),
+    "log_volume_high": Variable(
+        VOLUME, "float64", "upper end of the interval", "nat", "95 % quantile of resamples", EFRON
+    ),
+    "ess": Variable(
+        VOLUME, "float64", "effective sample size", "1", "(sum w)^2 / sum w^2, w = r^n", VEHTARI
+    ),
+    "pareto_k": Variable(
+        VOLUME, "float64", "tail index of the weights", "1", "generalized Pareto fit", VEHTARI
+    ),
+    "num_evaluations": Variable(
+        VOLUME,
+        "float64",
+        "passes over the landscape's examples",
+        "1",
+        "all directions together, shared by the thresholds",
+    ),
+    "is_lower_bound": Variable(
+        VOLUME, "bool", "log_volume misses mass", "1", "few rays decide the mean, or rays re-enter"
+    ),
+    "volume_status": Variable(
+        VOLUME, "int8", "what log_volume is", "1", "why it is missing", flags=VOLUME_STATUS
+    ),
+    "mean_log_radius": Variable(
+        BASIN, "float64", "mean log radius", "nat", "mean_u ln r(u), censored rays at ln r_max"
+    ),
+    "censored_fraction": Variable(
+        BASIN, "float64", "share of rays that do not cross", "1", "within r_max"
+    ),
+    "log_volume_compat": Variable(
+        BASIN,
+        "float64",
+        "published-style log volume",
+        "nat",
+        "ln mean r^n, r on the published grid, no ball constant, uncrossed rays dropped",
+        FAN,
+    ),
+}
+
+RAYS = {
+    "log_radius": Variable(
+        RAY, "float64", "log radius", "nat", "ln r(u): the loss first reaches the threshold"
+    ),
+    "num_crossings": Variable(
+        RAY, "int16", "crossings along the ray", "1", "0: censored at r_max; above 1: re-entry"
+    ),
+    "log_radius_tolerance": Variable(
+        RAY, "float64", "width of the final bracket", "nat", "in ln r; n times it is at most 0.1"
+    ),
+    "log_direction_norm": Variable(
+        (*MINIMUM, "direction"),
+        "float64",
+        "log norm of the Gaussian direction",
+        "nat",
+        "ln |g|, u = g / |g|",
+    ),
+}
+
+HISTORY = {
+    "train_loss": Variable(
+        (*MINIMUM, "step"), "float64", "training loss", "nat", "mean of the epoch's batches"
+    ),
+    "epoch": Variable((*MINIMUM, "step"), "float64", "epoch of the point", "1", "from 0"),
+}
+
+GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
+
+
+def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:
+    """Return `dataset` with the attributes of the table on its variables and coordinates."""
+    table = GROUPS[group]
+    for name in dataset.data_vars:
+        dataset[name].attrs = table[str(name)].attributes()
+    for name in dataset.coords:
+        if str(name) in COORDINATES:
+            long_name, units, formula = COORDINATES[str(name)]
+            dataset[name].attrs = {
+                "long_name": long_name,
+                "units": units,
+                "formula": formula,
+                "references": PROJECT,
+            }
+    return dataset
+
+
+def validate(dataset: xr.Dataset, group: str) -> None:
+    """Raise ValueError, naming the variable, unless `dataset` is as the table says."""
+    for name, variable in GROUPS[group].items():
+        if name not in dataset:
+            raise ValueError(f"{group}: variable {name} is missing")
+        found = dataset[name]
+        if found.dims != variable.dims or found.dtype != np.dtype(variable.dtype):
+            raise ValueError(
+                f"{group}: variable {name} is {found.dtype} over {found.dims}, "
+                f"not {variable.dtype} over {variable.dims}"
+            )
+        _check_attributes(name, found.attrs, variable.attributes())
+    for name, axis in dataset.indexes.items():
+        if not (axis.is_unique and axis.is_monotonic_increasing):
+            raise ValueError(f"{group}: coordinate {name} is not sorted and unique")
+
+
+def _check_attributes(
+    name: str, found: Mapping[Hashable, Any], expected: Mapping[str, Any]
+) -> None:
+    for key, value in expected.items():
+        if key not in found or not np.array_equal(found[key], value):
+            raise ValueError(f"variable {name}: attribute {key} is not {value!r}")
