@@ -55,12 +55,6 @@ def fetch(study: Path, dataset: str, output: Path) -> None:
     found = load_study(study)
     name = jobs.dataset_named(found, dataset)
     data = _load(found, name)
-    largest = max(found.train_sizes[-1], found.landscape_sizes[-1])
-    if largest > len(data.targets):
-        raise StudyError(
-            f"train_sizes: {largest} is more than the {len(data.targets)} training examples of "
-            f"{name}"
-        )
     with write.whole_or_not_at_all(output) as partial:
         partial.write_text(json.dumps(datasets.receipt(data), indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %d training and %d test examples", name, len(data.targets), len(data.test_targets))
@@ -238,7 +232,7 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
         raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(jobs.FIGURES)}")
     drawing = importlib.import_module(f"basins.figures.{name}")
     with read.open_cube(cube) as opened:
-        save(drawing.draw, opened, threshold, png, pdf)
+        save(drawing.draw(opened, threshold), png, pdf)
 
 
 def show(cube: Path) -> None:
@@ -260,7 +254,15 @@ def _find(study: Path, job: str) -> tuple[Study, jobs.Job]:
 
 
 def _load(study: Study, dataset: str) -> Data:
-    return datasets.load(dataset, Path(study.data_root) if study.data_root else None)
+    data = datasets.load(dataset, Path(study.data_root) if study.data_root else None)
+    for key, sizes in (("train", study.train_sizes), ("landscape", study.landscape_sizes)):
+        # Built-in data sets were checked before; the size of a user's own is known only now.
+        if sizes[-1] > len(data.targets):
+            raise StudyError(
+                f"{key}_sizes: {sizes[-1]} is more than the {len(data.targets)} training "
+                f"examples of {dataset}"
+            )
+    return data
 
 
 def _network(block: jobs.Job, data: Data, loss: str) -> Network:

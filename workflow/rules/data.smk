@@ -21,7 +21,7 @@ rule fetch:
         "../../environment.yml"
     params:
         study=jobs.study_file(STUDY),
-        sizes=jobs.dataset_fingerprint(STUDY),
+        data_root=STUDY.data_root,
     threads: 1
     resources:
         mem_mb=4000,

@@ -1,0 +1,125 @@
+"""One look for all figures: a panel a model, data set and recipe; colours that print."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import xarray as xr
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.pyplot import get_cmap
+from matplotlib.ticker import NullLocator
+
+MARKERS = "osD^vP*Xhp<>"
+LINES = ("-", "--", "-.", ":")
+SETTINGS = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "basins",
+}
+
+Panel = Callable[[Axes, xr.Dataset], None]
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw with the project's settings, without touching anyone else's."""
+    with rc_context(SETTINGS):
+        yield
+
+
+def colors(count: int) -> list[tuple[float, float, float, float]]:
+    """Return `count` colours, ordered from dark to light, that survive grey print."""
+    palette: Colormap = get_cmap("viridis")
+    return [palette(share) for share in np.linspace(0, 0.88, max(count, 2))][:count]
+
+
+def panels(
+    cube: xr.Dataset, title: str, draw: Panel, width: float = 4.2, height: float = 3.4
+) -> Figure:
+    """Draw one panel for each model, data set and recipe, at most three in a row."""
+    triples = [
+        cube.sel(model=model, dataset=dataset, recipe=recipe)
+        for dataset in cube.dataset.values
+        for model in cube.model.values
+        for recipe in cube.recipe.values
+    ]
+    columns = min(3, len(triples))
+    rows = -(-len(triples) // columns)
+    with look():
+        figure = Figure(figsize=(width * columns, height * rows + 0.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, part in zip(axes, triples, strict=False):
+            axis.set_title(f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}")
+            draw(axis, part)
+        for axis in axes[len(triples) :]:
+            axis.set_visible(False)
+        figure.suptitle(title, fontsize=9.5)
+    return figure
+
+
+def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
+    """Return the cube at one threshold (default: the middle one) and its first estimator.
+
+    Raises
+    ------
+    ValueError
+        If the cube has no such threshold.
+    """
+    values = cube.threshold.values
+    chosen = values[(len(values) - 1) // 2] if threshold is None else threshold
+    if chosen not in values:
+        raise ValueError(
+            f"threshold: {chosen:g} is not in the cube; allowed are "
+            + ", ".join(f"{value:g}" for value in values)
+        )
+    return cube.sel(threshold=chosen).isel(estimator=0)
+
+
+def volume_words(part: xr.Dataset) -> str:
+    """Return what a volume of this selection is: estimator, coordinates, measure, threshold."""
+    bound = ", lower bounds" if bool(part.is_lower_bound.any()) else ""
+    return (
+        f"estimator {part.estimator.item()}{bound}; {part.volume_coordinates.item()} coordinates, "
+        f"{part.measure.item()} measure, {part.threshold_kind.item()} < {part.threshold.item():g}"
+    )
+
+
+def sizes_axis(axis: Axes, sizes: np.ndarray, label: str) -> None:
+    """Make the horizontal axis logarithmic with exactly these sizes as ticks."""
+    axis.set_xscale("log")
+    axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.tick_params(axis="x", labelrotation=45)
+    axis.set_xlabel(label)
+
+
+def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: object) -> None:
+    """Draw the mean over seeds with a band of one standard deviation; `values` is (x, seeds)."""
+    is_measured = np.isfinite(values).all(axis=1)
+    x, values = x[is_measured], values[is_measured]
+    if not len(x):
+        return
+    mean, deviation = values.mean(axis=1), values.std(axis=1)
+    axis.plot(x, mean, **style)  # type: ignore[arg-type]  # matplotlib's keywords
+    axis.fill_between(
+        x, mean - deviation, mean + deviation, color=style.get("color"), alpha=0.18, linewidth=0
+    )
+
+
+def say_nothing_measured(axis: Axes) -> None:
+    """Say in the panel that there is nothing to draw."""
+    axis.text(0.5, 0.5, "nothing was measured here", ha="center", va="center", transform=axis.transAxes)
