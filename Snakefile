@@ -19,7 +19,7 @@ include: "workflow/rules/figures.smk"
 
 
 rule all:
+    default_target: True
     input:
         cube=jobs.cube_file(STUDY),
         figures=expand(jobs.figure_file(STUDY, "{name}", "png"), name=jobs.FIGURES),
-    default_target: True

@@ -28,7 +28,11 @@ def progress(description: str, total: int, unit: str, seconds: float = 30.0) -> 
     """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=description, unit=f" {unit}", leave=False) as bar:
-            yield lambda count: bar.update(count) and None
+
+            def move(count: int) -> None:
+                bar.update(count)
+
+            yield move
         return
     started = said = time.monotonic()
     done = 0

@@ -57,7 +57,9 @@ def fetch(study: Path, dataset: str, output: Path) -> None:
     data = _load(found, name)
     with write.whole_or_not_at_all(output) as partial:
         partial.write_text(json.dumps(datasets.receipt(data), indent=2) + "\n", encoding="utf-8")
-    logger.info("%s: %d training and %d test examples", name, len(data.targets), len(data.test_targets))
+    logger.info(
+        "%s: %d training and %d test examples", name, len(data.targets), len(data.test_targets)
+    )
 
 
 def train(study: Path, job: str, receipt: Path, output: Path) -> None:
@@ -78,14 +80,19 @@ def train(study: Path, job: str, receipt: Path, output: Path) -> None:
             network,
             recipe,
             theta.to(device),
-            *(torch.from_numpy(a[order]).to(device) for a in (data.inputs, data.targets)),
-            *(torch.from_numpy(a).to(device) for a in (data.test_inputs, data.test_targets)),
+            torch.from_numpy(data.inputs[order]).to(device),
+            torch.from_numpy(data.targets[order]).to(device),
+            torch.from_numpy(data.test_inputs).to(device),
+            torch.from_numpy(data.test_targets).to(device),
             block.seeds,
             saved=saved,
             fingerprint=fingerprint,
             advance=advance,
         )
-    batch = block.train_size if recipe.batch_size == "full" else recipe.batch_size
+    batch = block.train_size
+    if recipe.batch_size != "full":
+        batch = min(batch, recipe.batch_size)
+    noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
     scalars = {
         "train_loss": minima.train_loss,
         "test_loss": minima.test_loss,
@@ -94,7 +101,7 @@ def train(study: Path, job: str, receipt: Path, output: Path) -> None:
         "weight_norm": minima.weight_norm,
         "gradient_norm": minima.gradient_norm,
         "epochs": minima.epochs,
-        "noise_scale": np.full(len(block.seeds), recipe.learning_rate * (block.train_size / min(batch, block.train_size) - 1)),
+        "noise_scale": np.full(len(block.seeds), noise_scale),
         "training_status": np.where(minima.is_diverged, 3, 1).astype(np.int8),
     }
     root = _job_file(

@@ -1,4 +1,4 @@
-"""The house's own rules: imports flow one way, generated files are in step, names say what is in."""
+"""The house's own rules: one-way imports, generated files in step, names that say what is in."""
 
 import ast
 import re
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from basins import verbs
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +16,7 @@ PACKAGE = ROOT / "lib" / "basins"
 ORDER = [
     "streams",
     "progress",
+    "device",
     "study",
     "losses",
     "datasets",

@@ -20,13 +20,13 @@ rule cube:
         jobs.benchmark_file(STUDY, "cube", "all")
     conda:
         "../../environment.yml"
-    params:
-        study=jobs.study_file(STUDY),
-        sha256=load.study_sha256(STUDY),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        study=jobs.study_file(STUDY),
+        sha256=load.study_sha256(STUDY),
     message:
         "Merging the cube of study {STUDY.study}"
     shell:

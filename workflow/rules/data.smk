@@ -19,13 +19,13 @@ rule fetch:
         jobs.benchmark_file(STUDY, "fetch", "{dataset}")
     conda:
         "../../environment.yml"
-    params:
-        study=jobs.study_file(STUDY),
-        data_root=STUDY.data_root,
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        study=jobs.study_file(STUDY),
+        data_root=STUDY.data_root,
     message:
         "Fetching data set {wildcards.dataset}"
     shell:

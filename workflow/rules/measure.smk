@@ -19,13 +19,13 @@ rule rays:
         jobs.benchmark_file(STUDY, "rays", "{job}")
     conda:
         "../../environment.yml"
-    params:
-        study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "rays"),
     threads: STUDY.threads
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "rays"),
     message:
         "Measuring rays of {wildcards.job}"
     shell:
@@ -50,13 +50,13 @@ rule volume:
         jobs.benchmark_file(STUDY, "volume", "{job}")
     conda:
         "../../environment.yml"
-    params:
-        study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "volume"),
     threads: STUDY.threads
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "volume"),
     message:
         "Integrating volumes of {wildcards.job}"
     shell:

@@ -17,13 +17,13 @@ rule train:
         jobs.benchmark_file(STUDY, "train", "{job}")
     conda:
         "../../environment.yml"
-    params:
-        study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "train"),
     threads: STUDY.threads
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "train"),
     message:
         "Training {wildcards.job}"
     shell:

@@ -6,27 +6,27 @@ from basins.cube import schema
 
 HEAD = """# Results
 
-`results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/` and
-`volumes/` (one file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+`results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`
+and `volumes/` (one file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
 
-`cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube, `group="rays"`
-the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
+`cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
+`group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
 `lib/basins/cube/schema.py` by `make generate`.
 
 **Dims, in this order**: `model, dataset, recipe, train_size, seed` (a minimum), `landscape_size` (a
 landscape), `threshold` (a basin), `estimator` (a number). Coordinates are sorted and unique.
 
-**Missing**: floats are NaN, flags and counts 0, booleans false; *why* something is missing is always
-in a flag. A minimum whose training loss is not below a threshold is kept, marked
+**Missing**: floats are NaN, flags and counts 0, booleans false; *why* something is missing is
+always in a flag. A minimum whose training loss is not below a threshold is kept, marked
 `minimum_above_threshold`, and its volume is NaN, never zero.
 
-**Attributes**: each variable has `long_name`, `units`, `formula`, `references`; values with an error
-bar name it in `ancillary_variables`; flags have `flag_values` and `flag_meanings`. The root has the
-resolved study text and its hash. Nothing in `/`, `/rays` and `/history` changes between two identical
-runs: clocks, devices and library versions live in `/provenance`.
+**Attributes**: each variable has `long_name`, `units`, `formula`, `references`; values with an
+error bar name it in `ancillary_variables`; flags have `flag_values` and `flag_meanings`. The root
+has the resolved study text and its hash. Nothing in `/`, `/rays` and `/history` changes between two
+identical runs: clocks, devices and library versions live in `/provenance`.
 
-**Version**: `Conventions` is `{conventions}`. Adding variables is free; renaming one or changing its
-meaning raises the number, and readers refuse a number they do not know.
+**Version**: `Conventions` is `{conventions}`. Adding variables is free; renaming one or changing
+its meaning raises the number, and readers refuse a number they do not know.
 """
 
 TITLES = {
@@ -43,12 +43,14 @@ def specification() -> str:
     for name, (long_name, units, formula) in schema.COORDINATES.items():
         parts.append(f"| `{name}` | {long_name}: {formula} | {units} |\n")
     for group, table in schema.GROUPS.items():
-        parts.append(f"\n## {TITLES[group]}\n\n| variable | dims | type | unit | meaning | source |")
+        parts.append(
+            f"\n## {TITLES[group]}\n\n| variable | dims | type | unit | meaning | source |"
+        )
         parts.append("\n|---|---|---|---|---|---|\n")
         parts += [_row(name, variable) for name, variable in table.items()]
     parts.append(
-        "\n## `/provenance`\n\nOne entry a job file: `verb`, `device`, `dtype`, `wall_seconds` (s), "
-        "`peak_bytes` (byte), `libraries`, `created_at`.\n"
+        "\n## `/provenance`\n\nOne entry a job file: `verb`, `device`, `dtype`, `wall_seconds` "
+        "(s), `peak_bytes` (byte), `libraries`, `created_at`.\n"
     )
     return "".join(parts)
 

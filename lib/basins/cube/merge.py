@@ -34,9 +34,7 @@ FROM_MINIMA = (
 )
 FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")
 FROM_VOLUMES = tuple(
-    name
-    for name in schema.ROOT
-    if name not in (*FROM_MINIMA, *FROM_RAYS, "num_parameters")
+    name for name in schema.ROOT if name not in (*FROM_MINIMA, *FROM_RAYS, "num_parameters")
 )
 VERBS = {"minima": "train", "rays": "rays", "volumes": "volume"}
 
@@ -232,9 +230,7 @@ def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
         variable.attrs["long_name"], variable.attrs["units"], _ = schema.COORDINATES[dim]
 
 
-def _create(
-    group: Any, name: str, variable: schema.Variable, labels: dict[str, list[Any]]
-) -> None:
+def _create(group: Any, name: str, variable: schema.Variable, labels: dict[str, list[Any]]) -> None:
     # One minimum a chunk: read alone, written once.
     chunk = [1 if dim in schema.MINIMUM else len(labels[dim]) for dim in variable.dims]
     is_float = variable.dtype.startswith("float")

@@ -10,12 +10,14 @@ NUM_RESAMPLES = 2000
 
 def own_landscape(variable: xr.DataArray) -> xr.DataArray:
     """Return a variable where each minimum is measured in the landscape it was trained in."""
-    return variable.sel(landscape_size=variable.train_size)
+    own: xr.DataArray = variable.sel(landscape_size=variable.train_size)
+    return own
 
 
 def generalization_gap(cube: xr.Dataset) -> xr.DataArray:
     """Return train accuracy minus test accuracy."""
-    return (cube.train_accuracy - cube.test_accuracy).rename("generalization_gap")
+    gap: xr.DataArray = (cube.train_accuracy - cube.test_accuracy).rename("generalization_gap")
+    return gap
 
 
 def largest_minimum(cube: xr.Dataset) -> xr.DataArray:
@@ -25,8 +27,11 @@ def largest_minimum(cube: xr.Dataset) -> xr.DataArray:
     """
     mean = cube.log_volume.mean("seed", skipna=False)
     filled = mean.fillna(-np.inf)
-    best = mean.train_size[filled.argmax("train_size")].where(mean.notnull().any("train_size"), 0)
-    return best.astype(np.int64).drop_vars("train_size").rename("largest_minimum")
+    best: xr.DataArray = mean.train_size[filled.argmax("train_size")].where(
+        mean.notnull().any("train_size"), 0
+    )
+    named: xr.DataArray = best.astype(np.int64).drop_vars("train_size").rename("largest_minimum")
+    return named
 
 
 def power_law(cube: xr.Dataset) -> xr.Dataset:

@@ -63,9 +63,7 @@ def check(path: Path, kind: str) -> None:
     if conventions is None or not conventions.startswith("basins-"):
         raise ValueError(f"{path}: an HDF5 file, but not one of Basins (no Conventions basins-*)")
     if conventions != CONVENTIONS:
-        raise ValueError(
-            f"{path}: written as {conventions}; this version reads {CONVENTIONS} only"
-        )
+        raise ValueError(f"{path}: written as {conventions}; this version reads {CONVENTIONS} only")
     if found != kind:
         raise ValueError(f"{path}: holds {found}, where {kind} are needed")
 

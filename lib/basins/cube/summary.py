@@ -83,9 +83,7 @@ def _marks(cube: xr.Dataset) -> Iterator[str]:
     yield "  * not every seed was measured; - none was"
 
 
-def _counts(
-    what: str, status: xr.DataArray, meanings: tuple[str, ...], good: int
-) -> Iterator[str]:
+def _counts(what: str, status: xr.DataArray, meanings: tuple[str, ...], good: int) -> Iterator[str]:
     values, counts = np.unique(status.values, return_counts=True)
     found = {meanings[v]: int(c) for v, c in zip(values, counts, strict=True)}
     words = ", ".join(f"{count} {meaning}" for meaning, count in found.items())

@@ -68,7 +68,7 @@ def _load(
     part: Callable[[bool], dict[str, Any]],
 ) -> Data:
     folder = data_root(root)
-    arrays: list[Any] = []
+    parts = []
     for is_train in (True, False):
         try:
             images = _read(reader, folder, part(is_train))
@@ -79,16 +79,18 @@ def _load(
                 "the folder that holds them"
             ) from error
         labels = images.targets if hasattr(images, "targets") else images.labels
-        arrays += [_standardize(np.asarray(images.data), moments), np.asarray(labels, np.int64)]
+        pixels = _standardize(np.asarray(images.data), moments)
+        parts.append((pixels, np.asarray(labels, dtype=np.int64)))
     mean, deviation = moments
-    return Data(name, *arrays, 10, f"(pixel/255 - {mean}) / {deviation} per channel")
+    normalization = f"(pixel/255 - {mean}) / {deviation} per channel"
+    return Data(name, *parts[0], *parts[1], 10, normalization)
 
 
 def _read(reader: Callable[..., Any], folder: Path, part: dict[str, Any]) -> Any:
     try:
         return reader(folder, download=False, **part)
     except RuntimeError:
-        # torchvision's answer when files are missing or damaged: fetch them where there is a network.
+        # torchvision's answer when files are missing or damaged: fetch them.
         return reader(folder, download=True, **part)
 
 
@@ -102,5 +104,5 @@ def _standardize(
         images = np.moveaxis(pixels, -1, 1)
     else:
         images = pixels
-    mean, deviation = (np.float32(m)[:, None, None] for m in np.asarray(moments))
+    mean, deviation = np.asarray(moments, dtype=np.float32)[:, :, None, None]
     return np.ascontiguousarray((images.astype(np.float32) / 255 - mean) / deviation)

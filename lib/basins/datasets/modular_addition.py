@@ -10,7 +10,7 @@ MODULUS = 97
 
 
 def load(root: Path | None = None) -> Data:  # noqa: ARG001 - every loader takes a root
-    """Make all 9,409 pairs; as published, the test set is the whole table, training pairs included."""
+    """Make all 9,409 pairs; as published, the test set is the whole table, training included."""
     first, second = np.divmod(np.arange(MODULUS**2), MODULUS)
     one_hot = np.eye(MODULUS, dtype=np.float32)
     inputs = np.concatenate([one_hot[first], one_hot[second]], axis=1)

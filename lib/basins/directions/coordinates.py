@@ -34,7 +34,8 @@ def scaling(
     Returns
     -------
     tuple
-        ``scale``, float64, shape (n,), and ``sum(ln scale)`` in nats. A filter of norm 0 keeps unit 1.
+        ``scale``, float64, shape (n,), and ``sum(ln scale)`` in nats. A filter of norm 0 keeps
+        unit 1.
 
     Raises
     ------

@@ -20,7 +20,9 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
         ("test", dark, "o", "-"),
     ):
         values = part[f"{name}_accuracy"].transpose("train_size", "seed").values
-        style.band(axis, sizes, 100 * values, color=color, marker=marker, linestyle=line, label=name)
+        style.band(
+            axis, sizes, 100 * values, color=color, marker=marker, linestyle=line, label=name
+        )
     style.sizes_axis(axis, sizes, "train size (examples)")
     axis.set_ylabel("accuracy (%)")
     axis.legend()

@@ -30,12 +30,16 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
         shown = "n/a" if np.isnan(value) else "largest" if value == 0 else f"{value:,.0f}"
         color = "black" if np.isnan(value) or value > middle else "white"
         weight = "bold" if value == 0 else "normal"
-        axis.text(column, row, shown, ha="center", va="center", color=color, fontsize=7, weight=weight)
+        axis.text(
+            column, row, shown, ha="center", va="center", color=color, fontsize=7, weight=weight
+        )
     landscapes, sizes = part.landscape_size.values, part.train_size.values
     for row, landscape in enumerate(landscapes):
         for column in np.flatnonzero(sizes == landscape):
             axis.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=1.8)
+                Rectangle(
+                    (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=1.8
+                )
             )
     axis.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes], rotation=45)
     axis.set_yticks(range(len(landscapes)), [f"{size:,}" for size in landscapes])

@@ -36,8 +36,9 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
             for name in ("exponent_low", "exponent_high")
         )
         axis.fill_between(line, low, high, color=light, alpha=0.3, linewidth=0)
+        low_end, high_end = float(part.exponent_low), float(part.exponent_high)
         label = (
-            f"a = {exponent:,.0f} [{float(part.exponent_low):,.0f}, {float(part.exponent_high):,.0f}]"
+            f"a = {exponent:,.0f} [{low_end:,.0f}, {high_end:,.0f}]"
             f"\na/n = {float(part.exponent_per_parameter):.3f}"
         )
         axis.plot(line, level + exponent * (np.log(line) - center), color=dark, label=label)

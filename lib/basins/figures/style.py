@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,7 +16,7 @@ from matplotlib.ticker import NullLocator
 
 MARKERS = "osD^vP*Xhp<>"
 LINES = ("-", "--", "-.", ":")
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -122,4 +123,6 @@ def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: object) -> None
 
 def say_nothing_measured(axis: Axes) -> None:
     """Say in the panel that there is nothing to draw."""
-    axis.text(0.5, 0.5, "nothing was measured here", ha="center", va="center", transform=axis.transAxes)
+    axis.text(
+        0.5, 0.5, "nothing was measured here", ha="center", va="center", transform=axis.transAxes
+    )

@@ -1,5 +1,6 @@
 """Fully connected networks: `mlp-256-128`, `mlp-32x5`, and `linear`."""
 
+import itertools
 import math
 
 from torch import nn
@@ -24,6 +25,6 @@ def build(name: str, input_shape: tuple[int, ...], num_outputs: int) -> nn.Modul
     """Build the network with ReLU between its layers and PyTorch's default initialisation."""
     sizes = [math.prod(input_shape), *widths(name), num_outputs]
     layers: list[nn.Module] = [nn.Flatten()]
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

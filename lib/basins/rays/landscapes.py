@@ -1,5 +1,6 @@
 """All landscapes in one pass: sums of per-example losses over nested prefixes."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def prefix_means(
     sums: list[Tensor | float] = [0.0] * len(sizes)
     for part in chunks(sizes[-1], chunk):
         losses = chunk_losses(part)
-        for k, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        for k, (low, high) in enumerate(itertools.pairwise(edges)):
             first, last = max(low, part.start), min(high, part.stop)
             if first < last:
                 sums[k] = sums[k] + losses[:, first - part.start : last - part.start].sum(1)

@@ -76,7 +76,8 @@ class _Search:
         return result
 
     def width(self) -> Array:
-        return np.abs(self.x2 - self.x1)
+        """Return the width of every bracket in ln r."""
+        return np.asarray(np.abs(self.x2 - self.x1))
 
 
 def solve_radii(
@@ -229,7 +230,7 @@ def _propose(search: _Search, cell: tuple[NDArray[np.int64], ...], tolerance: fl
         t = np.where(np.isnan(x3), secant, t)
     # At least half a tolerance from either end, so that the far end of the bracket follows.
     least = np.minimum(0.5 * tolerance / np.abs(x2 - x1), 0.5)
-    return x1 + np.clip(t, least, 1 - least) * (x2 - x1)
+    return np.asarray(x1 + np.clip(t, least, 1 - least) * (x2 - x1))
 
 
 def _move(search: _Search, rows: NDArray[np.int64], x: Array, height: Array) -> None:
@@ -248,7 +249,7 @@ def _move(search: _Search, rows: NDArray[np.int64], x: Array, height: Array) -> 
 
 def _unsettled(is_settled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows that have work left, and how many landscapes each needs evaluated."""
-    has_work = ~is_settled.all(axis=2)
+    has_work: NDArray[np.bool_] = np.asarray(~is_settled.all(axis=2))
     rows = np.flatnonzero(has_work.any(axis=1))
     counts = has_work.shape[1] - has_work[rows, ::-1].argmax(axis=1)
     return rows, counts

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from basins.study.schema import Measure, Recipe, Strict, Study, VolumeMeasure
 
-SECTIONS = [
+SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("A study", Study, ""),
     ("A recipe", Recipe, "recipes.<name>."),
     ("What is measured", Measure, "measure."),

@@ -74,7 +74,7 @@ def find(study: Study, job_id: str) -> Job:
         numbers = parts[4].removeprefix("seeds-").replace("-", "_").split("_")
         if all(number.isdigit() for number in numbers):
             first = int(numbers[0])
-            for job in _jobs_of(study, *parts[:3], int(parts[3][1:]), first):
+            for job in _jobs_of(study, parts[0], parts[1], parts[2], int(parts[3][1:]), first):
                 if job.id == job_id:
                     return job
     raise StudyError(

@@ -1,6 +1,7 @@
 """A study file to a checked Study, or one sentence naming the key and what is allowed."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -128,7 +129,7 @@ def _check(study: Study) -> None:
 
 
 def _check_increasing(key: str, values: list[int] | list[float]) -> None:
-    for first, second in zip(values, values[1:], strict=False):
+    for first, second in itertools.pairwise(values):
         if second <= first:
             raise StudyError(
                 f"{key}: {second} follows {first}; values must be increasing, each once"
@@ -157,9 +158,8 @@ def _check_recipes(study: Study) -> None:
                 f"recipes.{name}.momentum: only optimizer sgd has momentum, "
                 f"{recipe.optimizer} has betas"
             )
-        if "betas" in given and recipe.optimizer == "sgd":
-            if recipe.betas != [0.9, 0.999]:
-                raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
+        if "betas" in given and recipe.optimizer == "sgd" and recipe.betas != [0.9, 0.999]:
+            raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
         if not all(0 <= beta < 1 for beta in recipe.betas):
             raise StudyError(f"recipes.{name}.betas: {recipe.betas} must lie in [0, 1)")
     binary = [name for name, r in study.recipes.items() if r.loss == "binary_cross_entropy"]

@@ -12,7 +12,7 @@ logger = logging.getLogger("basins")
 
 
 def save(path: Path, fingerprint: str, progress: dict[str, Any]) -> None:
-    """Write `progress` (tensors, numbers, lists and dicts of them) of the training `fingerprint`."""
+    """Write `progress`, tensors and numbers, of the training called `fingerprint`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial{os.getpid()}")
     torch.save({"fingerprint": fingerprint, "progress": progress}, partial)

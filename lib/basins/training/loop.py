@@ -242,4 +242,5 @@ def _gradient_norm(
     for start in range(0, targets.shape[1], CHUNK):
         part = slice(start, start + CHUNK)
         total += gradients(theta, inputs[:, part], targets[:, part])
-    return (total / targets.shape[1]).norm(dim=1)
+    norm: Tensor = (total / targets.shape[1]).norm(dim=1)
+    return norm

@@ -13,7 +13,7 @@ MIN_TAIL = 5  # fewer exceedances cannot tell a tail's index
 def effective_sample_size(log_weights: Array) -> Array:
     """Return (sum w)^2 / sum w^2 over the last axis (Kong 1992); 1 means one draw decides."""
     rows = np.ascontiguousarray(log_weights.reshape(-1, log_weights.shape[-1]))
-    return kernels.effective_sample_size(rows).reshape(log_weights.shape[:-1])
+    return np.asarray(kernels.effective_sample_size(rows)).reshape(log_weights.shape[:-1])
 
 
 def pareto_k(log_weights: Array) -> Array:

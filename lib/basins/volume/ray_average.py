@@ -1,6 +1,7 @@
 """Estimator `rays`: the average of r^n over isotropic directions, the published baseline."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def ray_average(
     re_enters = (num_crossings[is_measured].reshape(-1, count) > 1).any(axis=1)
     constant = ball.log_volume(num_parameters)
 
-    def placed(values: Array, missing: float = np.nan) -> Array:
+    def placed(values: NDArray[Any], missing: float = np.nan) -> Array:
         result = np.full(shape, missing)
         result[is_measured] = values
         return result
