@@ -1,1 +1,21 @@
-"""Measure how large the basin is around a minimum that a neural network found."""
+"""Measure how large the basin is around a minimum that a neural network found.
+
+measure_model
+    The basin around any trained torch module, as an `xarray.Dataset`.
+open_cube
+    The result cube of a study, checked.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {"measure_model": "basins.measure", "open_cube": "basins.cube.read"}
+
+__all__ = ["measure_model", "open_cube"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that `import basins` is instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'basins' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

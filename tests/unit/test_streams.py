@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import scipy.stats
-from basins import streams
 from hypothesis import given
 from hypothesis import strategies as st
+
+from basins import streams
 
 MASK = (1 << 64) - 1
 MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)

@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 import xarray as xr
+
 from basins.cube.read import open_cube
 
 pytestmark = pytest.mark.xdist_group("workflow")

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from basins.models.functional import ParameterBlock
 
 COORDINATES = ("weight", "filter")
+BIAS_SCALES = ("one", "norm")
 
 
 def scaling(
@@ -40,11 +41,15 @@ def scaling(
     Raises
     ------
     ValueError
-        If `coordinates` is unknown.
+        If `coordinates` or `bias_scale` is unknown.
     """
     if coordinates not in COORDINATES:
         raise ValueError(
             f"coordinates: {coordinates!r} is not known; allowed are {', '.join(COORDINATES)}"
+        )
+    if bias_scale not in BIAS_SCALES:
+        raise ValueError(
+            f"bias_scale: {bias_scale!r} is not known; allowed are {', '.join(BIAS_SCALES)}"
         )
     scale = np.ones_like(theta, dtype=np.float64)
     if coordinates == "weight":

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 Evaluate = Callable[[NDArray[np.int64], Array, int], Array]
 
 TOLERANCE_NATS = 0.1  # of n ln r, DESIGN section 6
+MAX_STEPS_INWARD = 10  # ln 4, 2 ln 4, 4 ln 4 and so on: the last radius is 0 in float64
 LIMIT = 50.0  # of |f|: an infinite loss is outside, a loss at or below the minimum's is inside
 
 
@@ -118,12 +119,13 @@ def solve_radii(
     num_crossings = _scan(search, grid[scan_start:])
     _refine(search, TOLERANCE_NATS / num_parameters)
     is_crossed = num_crossings > 0
+    is_lost = np.isnan(search.x1) & ~np.isnan(search.x2)
     with np.errstate(invalid="ignore"):
         share = search.f1 / (search.f1 - search.f2)
         root = search.x1 + share * (search.x2 - search.x1)
     log_radius = np.where(is_crossed, root, np.log(r_max))
     return Radii(
-        log_radius=np.where(search.is_inside_at_zero, log_radius, np.nan),
+        log_radius=np.where(search.is_inside_at_zero & ~is_lost, log_radius, np.nan),
         num_crossings=num_crossings,
         log_radius_tolerance=np.where(is_crossed, search.width(), 0.0),
         num_evaluations=search.num_evaluations,
@@ -182,7 +184,7 @@ def _scan(search: _Search, grid: Array) -> NDArray[np.int16]:
 def _go_inward(search: _Search, num_crossings: NDArray[np.int16], x: float) -> None:
     """Find a point inside for the cells that were outside at the first point of the scan."""
     step = np.log(4.0)
-    while True:
+    for _ in range(MAX_STEPS_INWARD):
         is_open = (num_crossings > 0) & np.isnan(search.x1)
         rows, counts = _unsettled(~is_open)
         if not len(rows):
@@ -197,6 +199,8 @@ def _go_inward(search: _Search, num_crossings: NDArray[np.int16], x: float) -> N
         _set(search.x2, rows, is_outside, x)
         _set(search.f2, rows, is_outside, height)
         step *= 2
+    # Outside at the minimum itself: its loss is the threshold to rounding. No radius, as above it.
+    num_crossings[(num_crossings > 0) & np.isnan(search.x1)] = 0
 
 
 def _refine(search: _Search, tolerance: float) -> None:

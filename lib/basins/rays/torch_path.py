@@ -1,5 +1,7 @@
 """The evaluator for any network, on CPU and CUDA: many points of many rays in one batch."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,13 +44,27 @@ class TorchEvaluator:
         def example_losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
             return loss(network.apply(theta, inputs), targets).double()
 
-        self._losses = vmap(example_losses, in_dims=(0, None, None))
+        def one_by_one(points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+            return torch.stack([example_losses(point, inputs, targets) for point in points])
+
+        batched = vmap(example_losses, in_dims=(0, None, None))
+        self._losses = batched if self._can_batch(batched) else one_by_one
         width = widest_activation(network.module, self.landscapes.inputs[:1])
         # An activation, its nonlinearity and the next layer's input are alive together.
         example_bytes = 3 * width * theta.element_size()
         self._chunk = max(1, min(CHUNK, max_bytes // (2 * example_bytes)))
         point_bytes = 2 * theta.numel() * theta.element_size() + self._chunk * example_bytes
         self._points = max(1, max_bytes // point_bytes)
+
+    def _can_batch(self, batched: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
+        """Tell whether every module has a batching rule; recurrent ones, say, have none."""
+        examples = self.landscapes
+        try:
+            with torch.no_grad():
+                batched(self.theta.expand(2, -1), examples.inputs[:1], examples.targets[:1])
+        except RuntimeError:
+            return False
+        return True
 
     def losses(
         self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,9 @@ def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
         saved = torch.load(path, weights_only=True, map_location="cpu")
         is_ours = saved["fingerprint"] == fingerprint
         progress: dict[str, Any] = saved["progress"]
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
+    except Exception as error:
+        # A damaged file can fail in any way inside the reader; none of them may stop a training.
         logger.warning("%s: not a readable checkpoint (%s); training starts over", path, error)
-        return None
-    except pickle.UnpicklingError as error:
-        logger.warning("%s: not a safe checkpoint (%s); training starts over", path, error)
         return None
     if not is_ours:
         logger.warning("%s: a checkpoint of another training; this one starts over", path)

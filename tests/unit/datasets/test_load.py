@@ -1,0 +1,135 @@
+"""Data sets: shapes, known facts of the real ones, a sentence for whatever is malformed."""
+
+import numpy as np
+import pytest
+
+from basins.datasets.load import check_receipt, load, receipt
+from basins.datasets.swiss_roll import spirals
+from basins.study.resolve import DATASETS
+
+MADE = ["digits", "swiss-roll", "circles", "modular-addition"]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_data_sets_are_as_studies_expect(name):
+    data = load(name)
+    entry = DATASETS[name]
+    assert len(data.targets) == entry.num_train
+    assert data.num_classes == entry.num_classes == len(np.unique(data.targets))
+    assert data.inputs.dtype == np.float32
+    assert receipt(load(name)) == receipt(data)
+
+
+def test_digits_are_standardised_and_all_there():
+    data = load("digits")
+    assert len(data.targets) + len(data.test_targets) == 1797
+    assert data.inputs.mean() == pytest.approx(0, abs=1e-5)
+    assert data.inputs.std() == pytest.approx(1, abs=1e-5)
+
+
+def test_modular_addition_is_the_table():
+    data = load("modular-addition")
+    first, second = data.inputs[:, :97].argmax(1), data.inputs[:, 97:].argmax(1)
+    assert (data.targets == (first + second) % 97).all()
+    assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == 9409
+
+
+def test_spirals_are_half_a_turn_apart_and_noise_is_as_stated():
+    points, targets = spirals("law", 20_000)
+    points = np.where(targets[:, None] == 1, -points, points)
+    angle = np.arctan2(points[:, 1], points[:, 0])
+    radius = np.hypot(*points.T)
+    # Off the spiral r = angle (modulo a turn) by the noise: sd 0.3 across, checked to 5 %.
+    off = (radius - angle + np.pi) % (2 * np.pi) - np.pi
+    far = radius > 6
+    slope = np.sqrt(1 + 1 / radius[far] ** 2)
+    assert (off[far] / slope).std() == pytest.approx(0.3, rel=0.05)
+
+
+def test_circles_keep_their_margin():
+    data = load("circles")
+    radius = np.hypot(*data.inputs.T)
+    edges = np.sort(radius)
+    assert edges[-1] <= 1
+    assert (np.diff(edges) > 0.099).sum() == 3
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "shape", "counts"),
+    [
+        ("mnist", (1, 28, 28), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]),
+        ("cifar10", (3, 32, 32), [5000] * 10),
+    ],
+)
+def test_real_images_are_the_official_ones(data_root, name, shape, counts):
+    data = load(name, data_root)
+    assert data.input_shape == shape
+    assert np.bincount(data.targets).tolist() == counts
+    assert len(data.test_targets) == 10_000
+    assert data.inputs.mean(axis=(0, 2, 3)) == pytest.approx(0, abs=2e-3)
+    assert data.inputs.std(axis=(0, 2, 3)) == pytest.approx(1, abs=2e-3)
+
+
+def test_missing_images_name_the_expected_path(tmp_path, monkeypatch):
+    import socket
+
+    def no_network(*_arguments, **_options):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    with pytest.raises(ValueError, match=f"data set mnist: its files are not at {tmp_path}/MNIST"):
+        load("mnist", tmp_path)
+
+
+GOOD = (np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones((2, 2)), np.array([0, 1]))
+BAD = [
+    ("three", GOOD[:3], "must return a Data or four arrays"),
+    ("floats", (GOOD[0], GOOD[1] * 1.0, *GOOD[2:]), "targets must be one-dimensional whole"),
+    ("lengths", (GOOD[0][:3], *GOOD[1:]), "inputs has 3 inputs and 4 targets"),
+    ("shapes", (*GOOD[:2], np.ones((2, 3)), GOOD[3]), r"test inputs have shape \(3,\)"),
+    ("nan", (GOOD[0] * np.nan, *GOOD[1:]), "inputs inputs hold NaN or infinity"),
+    ("negative", (GOOD[0], GOOD[1] - 1, *GOOD[2:]), r"inputs targets must lie in 0\.\.0"),
+]
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """Return a function that makes a user's module and returns the data set's name."""
+
+    def make(name, arrays):
+        np.savez(tmp_path / f"{name}.npz", *arrays)
+        (tmp_path / f"own_{name}.py").write_text(
+            "import numpy as np\n"
+            f"def load():\n    with np.load({str(tmp_path / name)!r} + '.npz') as f:\n"
+            "        return tuple(f[k] for k in f)\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return f"own_{name}:load"
+
+    return make
+
+
+def test_own_data_set_is_taken_as_it_is(own_data):
+    data = load(own_data("good", GOOD))
+    assert data.num_classes == 2
+    assert data.input_normalization == "as given"
+
+
+@pytest.mark.parametrize(("name", "arrays", "words"), BAD, ids=[case[0] for case in BAD])
+def test_malformed_own_data_set_is_one_sentence(own_data, name, arrays, words):
+    with pytest.raises(ValueError, match=words):
+        load(own_data(name, arrays))
+
+
+def test_receipts_notice_other_data(tmp_path):
+    import json
+
+    path = tmp_path / "digits.json"
+    path.write_text(json.dumps(receipt(load("digits"))))
+    check_receipt(load("digits"), path)
+    with pytest.raises(ValueError, match="data set circles has changed since this receipt"):
+        check_receipt(load("circles"), path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="not a readable receipt"):
+        check_receipt(load("digits"), path)

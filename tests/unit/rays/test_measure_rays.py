@@ -1,0 +1,144 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+from torch import nn
+
+from basins.directions.coordinates import scaling
+from basins.directions.isotropic import directions
+from basins.models.functional import Network
+from basins.rays import measure_rays as module
+from basins.rays.landscapes import Landscapes
+from basins.rays.measure_rays import measure_rays
+from basins.rays.slow_path import SlowEvaluator
+from basins.rays.torch_path import TorchEvaluator
+
+SIZES = (20, 60)
+THRESHOLDS = (0.1, 0.4)
+R_MAX = 500.0
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Return a trained two-layer network in float64, its examples and the scale of filters."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        inputs = torch.randn(60, 6, dtype=torch.float64)
+        targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
+        model = nn.Sequential(nn.Linear(6, 24), nn.Tanh(), nn.Linear(24, 2)).double()
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(300):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), targets).backward()
+            optimizer.step()
+    network = Network(model)
+    scale, _ = scaling(network.layout, network.theta.numpy(), "filter")
+    return network, Landscapes(inputs, targets, SIZES, "cross_entropy"), scale
+
+
+def measure(evaluator, scale, indices=range(10), kind="loss", **options):
+    return measure_rays(
+        evaluator, ("minimum",), indices, scale, 2, THRESHOLDS, kind, R_MAX, 12, **options
+    )
+
+
+def fast(problem):
+    network, landscapes, _ = problem
+    return TorchEvaluator(network, network.theta, landscapes)
+
+
+@pytest.mark.parametrize("kind", ["loss", "excess"])
+def test_radii_are_where_the_true_loss_meets_the_threshold(problem, kind):
+    network, landscapes, scale = problem
+    rays = measure(fast(problem), scale, range(4), kind)
+    n = network.num_parameters
+    slow = SlowEvaluator(network, network.theta, landscapes)
+    unit, log_norm = directions(("minimum",), range(4), n)
+    np.testing.assert_array_equal(rays.log_direction_norm, log_norm)
+    assert rays.log_radius.shape == (2, 2, 4)
+    assert (rays.num_crossings == 1).all()
+    for d in range(4):
+        step = (unit[d] * scale)[None]
+        for m in range(2):
+            own = rays.landscape_loss[m] if kind == "excess" else 0.0
+            for t, threshold in enumerate(THRESHOLDS):
+                truth = brentq(
+                    lambda x, m=m, bound=own + threshold, step=step: (
+                        slow.losses(step, np.exp([x]), 2)[0, m] - bound
+                    ),
+                    rays.log_radius[m, t, d] - 0.5,
+                    rays.log_radius[m, t, d] + 0.2,
+                    xtol=1e-12,
+                )
+                assert n * abs(rays.log_radius[m, t, d] - truth) <= 0.1
+
+
+def test_fast_and_slow_evaluators_give_the_same_radii(problem):
+    network, landscapes, scale = problem
+    slow = measure(SlowEvaluator(network, network.theta, landscapes), scale, range(3))
+    quick = measure(fast(problem), scale, range(3))
+    np.testing.assert_allclose(quick.log_radius, slow.log_radius, rtol=1e-10)
+    np.testing.assert_allclose(quick.landscape_loss, slow.landscape_loss, rtol=1e-10)
+
+
+def test_shards_give_the_rays_of_the_whole(problem):
+    _, _, scale = problem
+    whole = measure(fast(problem), scale)
+    shards = [measure(fast(problem), scale, range(3)), measure(fast(problem), scale, range(3, 10))]
+    for name in ("log_radius", "num_crossings", "log_direction_norm"):
+        joined = np.concatenate([getattr(shard, name) for shard in shards], axis=-1)
+        np.testing.assert_allclose(joined, getattr(whole, name), rtol=1e-10)
+
+
+def test_memory_bounds_change_no_ray_and_progress_adds_up(problem, monkeypatch):
+    network, _, scale = problem
+    whole = measure(fast(problem), scale)
+    advanced = []
+    monkeypatch.setattr(module, "MAX_BYTES", 16 * network.num_parameters * 4)
+    pieces = measure(fast(problem), scale, advance=advanced.append)
+    assert advanced == [4, 4, 2]
+    np.testing.assert_allclose(pieces.log_radius, whole.log_radius, rtol=1e-10)
+
+
+def test_the_same_rays_come_out_bit_for_bit(problem):
+    _, _, scale = problem
+    one, two = measure(fast(problem), scale), measure(fast(problem), scale)
+    np.testing.assert_array_equal(one.log_radius, two.log_radius)
+
+
+def test_float32_radii_agree_within_the_tolerance(problem):
+    network, landscapes, scale = problem
+    exact = measure(fast(problem), scale)
+    # An evaluator moves its network to its own precision, so this one gets a copy.
+    own = Network(copy.deepcopy(network.module))
+    single = measure(TorchEvaluator(own, network.theta.float(), landscapes), scale)
+    difference = np.abs(single.log_radius - exact.log_radius).max()
+    assert network.num_parameters * difference <= 0.1
+
+
+def test_a_larger_threshold_is_met_further_out(problem):
+    _, _, scale = problem
+    rays = measure(fast(problem), scale)
+    assert (np.diff(rays.log_radius, axis=1) > 0).all()
+
+
+def test_evaluations_of_a_smooth_network_are_few(problem):
+    _, _, scale = problem
+    evaluator = fast(problem)
+    grid = R_MAX * 2.0 ** -np.arange(12)
+    refinements = []
+    losses = evaluator.losses
+
+    def counted(steps, radii, num_landscapes):
+        on_grid = np.isclose(radii[:, None], grid, rtol=1e-12).any(axis=1) | (radii == 0)
+        refinements.append((~on_grid).sum())
+        return losses(steps, radii, num_landscapes)
+
+    evaluator.losses = counted
+    rays = measure(evaluator, scale)
+    # Two thresholds: at most 8 evaluations for each cell beyond the scan.
+    assert sum(refinements) / rays.log_radius.size <= 8
+    assert rays.num_evaluations.shape == (2,)
+    assert rays.num_evaluations[0] >= rays.num_evaluations[1] > 0

@@ -1,0 +1,131 @@
+"""Studies: what is accepted, and the one sentence for everything that is not."""
+
+import copy
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basins.study.load import load_study, parse_study, save_study, study_sha256, study_text
+from basins.study.schema import StudyError
+
+TINY = {
+    "study": "tiny",
+    "datasets": ["digits"],
+    "models": ["mlp-8"],
+    "train_sizes": [20, 60],
+    "seeds": 2,
+    "recipes": {"adam": {"optimizer": "adam", "learning_rate": 0.02, "epochs": 100}},
+    "measure": {"volume": {"directions": 12, "thresholds": [0.1, 0.5]}},
+}
+BINARY = {"optimizer": "sgd", "learning_rate": 1, "epochs": 1, "loss": "binary_cross_entropy"}
+
+BAD = [
+    ("modles", [], "modles: unknown key (did you mean 'models'?)"),
+    ("recipes.adam.epoch", 3, "recipes.adam.epoch: unknown key (did you mean 'epochs'?)"),
+    ("measure.volume.bogus", 3, "measure.volume.bogus: unknown key; allowed are estimators"),
+    ("recipes.other", {"optimizer": "sgd"}, "recipes.other.learning_rate: the key is missing"),
+    ("seeds", "many", "seeds: 'many' is not allowed"),
+    ("seeds", 0, "seeds: 0 is not allowed"),
+    ("seeds", [1, 1], "seeds: 1 stands twice"),
+    ("train_sizes", [60, 20], "train_sizes: 20 follows 60; values must be increasing"),
+    ("train_sizes", [20, 20], "train_sizes: 20 follows 20"),
+    ("train_sizes", [20, 99999], "train_sizes: 99999 is more than the 1437 training examples"),
+    ("train_sizes", ["a"], "train_sizes.0: 'a' is not allowed"),
+    ("train_sizes", [], "train_sizes: [] is not allowed"),
+    ("landscape_sizes", [20], "landscape_sizes: 60 is missing"),
+    ("landscape_sizes", [20, 60, 5000], "landscape_sizes: 5000 is more than the 1437"),
+    ("datasets", ["digitz"], "datasets: 'digitz' is not known (did you mean 'digits'?)"),
+    ("models", ["mpl-8"], "models: 'mpl-8' is not known"),
+    ("models", ["mlp-0"], "models: 'mlp-0' is not known"),
+    ("study", "A B", "study: 'A B' is not allowed"),
+    ("threads", True, "threads: True is not allowed"),
+    ("device", "tpu", "device: 'tpu' is not allowed: input should be 'auto', 'cpu' or 'cuda'"),
+    ("recipes.adam.batch_size", 0, "recipes.adam.batch_size: 0 is not allowed"),
+    ("recipes.adam.learning_rate", -1, "recipes.adam.learning_rate: -1 is not allowed"),
+    ("recipes.adam.momentum", 0.9, "recipes.adam.momentum: only optimizer sgd has momentum"),
+    ("recipes.adam.betas", [0.9, 1.5], "recipes.adam.betas: [0.9, 1.5] must lie in [0, 1)"),
+    ("recipes.sgd", BINARY | {"betas": [0.5, 0.5]}, "recipes.sgd.betas: optimizer sgd has"),
+    ("recipes.binary", BINARY, "recipes.adam.loss: recipe binary trains one output"),
+    ("recipes", {"binary": BINARY}, "recipes.binary.loss: binary_cross_entropy needs two classes"),
+    ("recipes.adam.stop_at_loss", 0.3, "measure.volume.thresholds: no minimum is sure to meet 0.1"),
+    ("measure.volume.thresholds", [0], "measure.volume.thresholds.0: 0 is not allowed"),
+    ("measure.volume.thresholds", [0.2, 0.1], "measure.volume.thresholds: 0.1 follows 0.2"),
+    ("measure.volume.thresholds", [float("nan")], "measure.volume.thresholds.0: nan is not"),
+    ("measure.volume.estimators", ["magic"], "measure.volume.estimators.0: 'magic' is not allowed"),
+]
+
+
+def edited(path, value):
+    mapping = copy.deepcopy(TINY)
+    *parents, last = path.split(".")
+    place = mapping
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return mapping
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), BAD, ids=[f"{b[0]}={b[1]}" for b in BAD])
+def test_bad_key_is_one_sentence(path, value, sentence):
+    with pytest.raises(StudyError) as raised:
+        parse_study(edited(path, value), "my.yaml")
+    message = str(raised.value)
+    assert message.startswith(f"my.yaml: {sentence}")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("study: [", "not YAML"),
+        ("study: a\nstudy: b", "study: the key is written twice"),
+        ("- a", "a study is a mapping of keys, not a list"),
+    ],
+)
+def test_bad_file_is_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=sentence) as raised:
+        load_study(path)
+    assert str(path) in str(raised.value)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"none\.yaml: the study file cannot be read"):
+        load_study(tmp_path / "none.yaml")
+
+
+def test_defaults_are_filled_in():
+    study = parse_study(TINY, "my.yaml")
+    assert study.landscape_sizes == [20, 60]
+    assert study.seeds == [0, 1]
+    assert study.recipes["adam"].decay == 0
+    adamw = parse_study(edited("recipes.adam.optimizer", "adamw"), "my.yaml")
+    assert adamw.recipes["adam"].decay == 0.01
+
+
+@given(
+    seeds=st.lists(st.integers(0, 100), min_size=1, max_size=5, unique=True),
+    rate=st.floats(1e-6, 10),
+    thresholds=st.lists(st.floats(1e-6, 10), min_size=1, max_size=4, unique=True).map(sorted),
+)
+def test_resolved_text_is_the_same_study(seeds, rate, thresholds):
+    mapping = edited("seeds", seeds)
+    mapping["recipes"]["adam"]["learning_rate"] = rate
+    mapping["measure"]["volume"]["thresholds"] = thresholds
+    study = parse_study(mapping, "my.yaml")
+    again = parse_study(yaml.safe_load(study_text(study)), "again")
+    assert again == study
+    assert study_sha256(again) == study_sha256(study)
+
+
+def test_unchanged_study_file_is_left_alone(tmp_path):
+    study = parse_study(TINY, "my.yaml")
+    path = tmp_path / "a" / "study.yaml"
+    save_study(study, path)
+    before = path.stat().st_mtime_ns
+    save_study(study, path)
+    assert path.stat().st_mtime_ns == before
+    assert load_study(path) == study

@@ -1,0 +1,171 @@
+"""Training: alone or together, whole or resumed, diverging or stopping, against SciPy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from basins.models.functional import Network, build, initial_parameters
+from basins.study.schema import Recipe
+from basins.training import checkpoint
+from basins.training.loop import batch_order, evaluate, recorded_epochs, train
+
+SEEDS = (0, 1, 2)
+ADAM = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 12}
+
+
+@pytest.fixture
+def problem(seed):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(3, 40, 5, generator=generator)
+    targets = torch.randint(0, 3, (3, 40), generator=generator)
+    network = Network(build("mlp-6", (5,), 3))
+    theta = torch.stack([initial_parameters("mlp-6", (5,), 3, s) for s in SEEDS])
+    return network, theta, inputs, targets
+
+
+def run(problem, recipe, rows=slice(None), **options):
+    network, theta, inputs, targets = problem
+    return train(
+        network,
+        recipe,
+        theta[rows],
+        inputs[rows],
+        targets[rows],
+        inputs[0],
+        targets[0],
+        SEEDS[rows],
+        **options,
+    )
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+def test_seeds_together_are_seeds_alone(problem, batch_size):
+    recipe = Recipe(**ADAM, batch_size=batch_size)
+    together = run(problem, recipe)
+    for row in range(3):
+        alone = run(problem, recipe, slice(row, row + 1))
+        # Batched products round differently; Adam's first steps turn a last bit into 1e-4.
+        np.testing.assert_allclose(together.parameters[row], alone.parameters[0], atol=2e-3)
+        assert together.train_loss[row] == pytest.approx(alone.train_loss[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+def test_repeating_gives_the_same_bits(problem, batch_size):
+    recipe = Recipe(**ADAM, batch_size=batch_size)
+    first, second = run(problem, recipe), run(problem, recipe)
+    assert first.parameters.tobytes() == second.parameters.tobytes()
+    assert first.history_train_loss.tobytes() == second.history_train_loss.tobytes()
+
+
+class KilledError(Exception):
+    """What the progress callback raises in place of a kill."""
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+@pytest.mark.parametrize("killed_at", [1, 5, 12])
+def test_resumed_training_gives_the_same_bits(problem, batch_size, killed_at, tmp_path):
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=0.1, momentum=0.9, epochs=12, batch_size=batch_size
+    )
+    path = tmp_path / "a" / "job.pt"
+    options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
+    done = []
+
+    def advance(count):
+        done.append(count)
+        if sum(done) == killed_at:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(problem, recipe, advance=advance, **options)
+    resumed = run(problem, recipe, **options)
+    whole = run(problem, recipe)
+    assert resumed.parameters.tobytes() == whole.parameters.tobytes()
+    assert resumed.history_train_loss.tobytes() == whole.history_train_loss.tobytes()
+    assert resumed.epochs.tolist() == whole.epochs.tolist()
+
+
+def test_useless_checkpoints_are_passed_over_with_a_warning(tmp_path, caplog):
+    path = tmp_path / "job.pt"
+    assert checkpoint.load(path, "mine") is None
+    checkpoint.save(path, "mine", {"epoch": 3})
+    assert checkpoint.load(path, "mine") == {"epoch": 3}
+    assert checkpoint.load(path, "other") is None
+    assert "a checkpoint of another training" in caplog.text
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"something else", b"\x80\x02cos\nsystem\n."):
+        path.write_bytes(damaged)
+        assert checkpoint.load(path, "mine") is None
+    assert "training starts over" in caplog.text
+    checkpoint.discard(path)
+    checkpoint.discard(path)
+    assert not path.exists()
+
+
+def test_divergence_is_marked_and_stays_with_its_seed(problem):
+    network, theta, inputs, targets = problem
+    inputs = inputs.clone()
+    inputs[1, 0, 0] = float("inf")
+    found = run((network, theta, inputs, targets), Recipe(**ADAM))
+    assert found.is_diverged.tolist() == [False, True, False]
+    assert np.isfinite(found.parameters).all()
+    wild = run(problem, Recipe(optimizer="sgd", learning_rate=1e6, epochs=12))
+    assert wild.is_diverged.all()
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+def test_stop_at_loss_stops_each_seed_by_itself(problem, batch_size):
+    recipe = Recipe(
+        optimizer="adam", learning_rate=0.05, epochs=400, batch_size=batch_size, stop_at_loss=0.5
+    )
+    found = run(problem, recipe)
+    assert (found.train_loss < 0.5).all()
+    # It stopped as soon as it could: the loss is not far below.
+    assert (found.train_loss > 0.3).all()
+    assert len(set(found.epochs.tolist())) > 1
+    assert (found.epochs < 400).all()
+
+
+def test_softmax_regression_finds_the_minimum_scipy_finds(seed):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(1, 60, 3, generator=generator)
+    targets = torch.randint(0, 3, (1, 60), generator=generator)
+    network = Network(build("linear", (3,), 3))
+    theta = initial_parameters("linear", (3,), 3, 0)[None]
+    recipe = Recipe(optimizer="sgd", learning_rate=1.0, momentum=0.9, epochs=2000)
+    found = train(network, recipe, theta, inputs, targets, inputs[0], targets[0], (0,))
+
+    def mean_loss(flat):
+        flat = flat.reshape(-1)
+        logits = inputs[0].double().numpy() @ flat[:9].reshape(3, 3).T + flat[9:]
+        top = logits.max(axis=1, keepdims=True)
+        log_sum = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
+        return (log_sum - logits[np.arange(60), targets[0].numpy()]).mean()
+
+    best = minimize(mean_loss, np.zeros(12), method="BFGS", tol=1e-9)
+    assert found.train_loss[0] == pytest.approx(best.fun, abs=1e-5)
+    assert found.gradient_norm[0] < 1e-4
+    assert found.weight_norm[0] == pytest.approx(np.linalg.norm(found.parameters[0]))
+
+
+def test_evaluation_is_the_same_in_any_chunks(problem, monkeypatch):
+    network, theta, inputs, targets = problem
+    whole = evaluate(network, "cross_entropy", theta, inputs, targets)
+    monkeypatch.setattr("basins.training.loop.CHUNK", 7)
+    parts = evaluate(network, "cross_entropy", theta, inputs, targets)
+    torch.testing.assert_close(whole[0], parts[0], rtol=1e-6, atol=0)
+    assert torch.equal(whole[1], parts[1])
+
+
+def test_batches_hold_each_example_once_and_differ_by_epoch_and_seed():
+    orders = [row.tolist() for epoch in (0, 1) for row in batch_order((0, 1), epoch, 30)]
+    assert all(sorted(row) == list(range(30)) for row in orders)
+    assert len({tuple(row) for row in orders}) == 4
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 199, 200, 201, 5000])
+def test_curves_keep_both_ends(epochs):
+    kept = recorded_epochs(epochs)
+    assert {0, epochs - 1} <= kept
+    assert len(kept) == min(epochs, 200)

@@ -1,0 +1,49 @@
+"""Update rules against torch.optim, step for step, in float64."""
+
+import pytest
+import torch
+
+from basins.study.schema import Recipe
+from basins.training import optimizers
+
+CASES = [
+    ({"optimizer": "sgd"}, torch.optim.SGD, {}),
+    (
+        {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1},
+        torch.optim.SGD,
+        {"momentum": 0.9},
+    ),
+    ({"optimizer": "adam"}, torch.optim.Adam, {}),
+    (
+        {"optimizer": "adam", "weight_decay": 0.1, "betas": [0.8, 0.9]},
+        torch.optim.Adam,
+        {"betas": (0.8, 0.9)},
+    ),
+    ({"optimizer": "adamw"}, torch.optim.AdamW, {}),
+    ({"optimizer": "adamw", "weight_decay": 0.3}, torch.optim.AdamW, {}),
+]
+SCHEDULERS = {
+    "constant": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
+    "cosine": lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9),
+    "linear": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: 1 - s / 9),
+}
+
+
+@pytest.mark.parametrize(("keys", "reference", "options"), CASES)
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+def test_steps_are_those_of_torch(keys, reference, options, schedule, seed):
+    recipe = Recipe(learning_rate=0.05, epochs=9, schedule=schedule, **keys)
+    generator = torch.Generator().manual_seed(seed)
+    theta = torch.randn(3, 5, dtype=torch.float64, generator=generator)
+    gradients = torch.randn(9, 3, 5, dtype=torch.float64, generator=generator)
+    ours, state = theta.clone(), optimizers.initial_state(recipe, theta)
+    parameter = torch.nn.Parameter(theta.clone())
+    optimizer = reference([parameter], lr=0.05, weight_decay=recipe.decay, **options)
+    scheduler = SCHEDULERS[schedule](optimizer)
+    for step in range(9):
+        parameter.grad = gradients[step].clone()
+        optimizer.step()
+        rate = optimizers.learning_rate(recipe, step, 9)
+        ours = optimizers.update(recipe, ours, gradients[step], state, step, rate)
+        torch.testing.assert_close(ours, parameter.detach(), rtol=1e-12, atol=1e-14)
+        scheduler.step()
