@@ -59,6 +59,8 @@ def panels(
     ]
     columns = min(3, len(triples))
     rows = -(-len(triples) // columns)
+    # One panel alone must still hold the title.
+    width = max(width, 6.4 / columns)
     with look():
         figure = Figure(figsize=(width * columns, height * rows + 0.5), layout="constrained")
         FigureCanvasAgg(figure)

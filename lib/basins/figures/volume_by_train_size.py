@@ -20,6 +20,7 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
     volume = part.log_volume.transpose("landscape_size", "train_size", "seed")
     if not bool(volume.notnull().any()):
         style.say_nothing_measured(axis)
+        return
     landscapes = part.landscape_size.values
     for index, (landscape, color) in enumerate(
         zip(landscapes, style.colors(len(landscapes)), strict=True)

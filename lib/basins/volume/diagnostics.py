@@ -8,6 +8,7 @@ from basins.volume import kernels
 Array = NDArray[np.float64]
 
 MIN_TAIL = 5  # fewer exceedances cannot tell a tail's index
+MAX_LOG_EXCESS = 300.0  # nats above the cutoff that a fit in float64 can bear
 
 
 def effective_sample_size(log_weights: Array) -> Array:
@@ -36,8 +37,11 @@ def _tail_index(ordered: Array, num_tail: int) -> float:
     if not np.isfinite(ordered[-1]):
         return np.nan
     cutoff = ordered[-num_tail - 1]
-    # Relative to the cutoff, where nothing underflows; beyond 700 nats the tail is hopeless anyway.
-    excess = np.expm1(np.minimum(ordered[-num_tail:] - cutoff, 700.0))
+    log_excess = ordered[-num_tail:] - cutoff
+    if log_excess[-1] > MAX_LOG_EXCESS:
+        # Hill's estimate (1975), what the fit tends to in so heavy a tail; exp would overflow.
+        return _shrunk(float(log_excess.mean()), num_tail)
+    excess = np.expm1(log_excess)
     if excess[-1] <= 0:
         return -np.inf
     return generalized_pareto_shape(excess)
@@ -62,4 +66,8 @@ def generalized_pareto_shape(excess: Array) -> float:
     weights = np.exp(log_likelihood - log_likelihood.max())
     best = float((theta * weights).sum() / weights.sum())
     fitted = float(np.log1p(-best * excess).mean())
-    return (count * fitted + 10 * 0.5) / (count + 10)
+    return _shrunk(fitted, count)
+
+
+def _shrunk(shape: float, count: int) -> float:
+    return (count * shape + 10 * 0.5) / (count + 10)

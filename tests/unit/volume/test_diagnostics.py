@@ -22,6 +22,16 @@ def test_pareto_k_tells_light_tails_from_heavy(seed):
     assert heavy > 0.7
 
 
+def test_heaviest_tails_keep_their_index(seed):
+    """Beyond what exp can hold the index is Hill's, and it joins the fit without a jump."""
+    log_weights = np.random.default_rng(seed).exponential(size=(1, 1000))
+    found = {scale: diagnostics.pareto_k(scale * log_weights).item() for scale in (30, 40, 1e4)}
+    # Of exponential log weights the index is their scale; 1 / sqrt(94) = 10 % error, five of them.
+    for scale, index in found.items():
+        assert index / scale == pytest.approx(0.9, abs=0.5)
+    assert found[40] / found[30] == pytest.approx(4 / 3, rel=0.05)
+
+
 def test_pareto_k_says_nothing_of_too_few_draws():
     assert np.isnan(diagnostics.pareto_k(np.zeros((2, 10)))).all()
     assert diagnostics.pareto_k(np.zeros(100)) == -np.inf

@@ -1,0 +1,94 @@
+"""Figures: every one draws from any cube, says what it shows, and gives the same bytes again."""
+
+import importlib
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from basins.figures import style
+from basins.figures.save import save
+from basins.study.jobs import FIGURES
+
+
+def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False):
+    sizes = np.array([20, 60, 100])
+    rng = np.random.default_rng(seed)
+    minimum = (len(models), 1, len(recipes), 3, 4)
+    volume = -100 * np.log(sizes)[:, None, None] + rng.normal(size=(*minimum, 3))
+    for train in range(3):
+        for landscape in range(train + 1, 3):
+            volume[..., train, :, landscape] = np.nan
+    if missing:
+        volume[:] = np.nan
+    both = np.stack([volume, volume + 10], axis=-1)[..., None]
+    dims = ("model", "dataset", "recipe", "train_size", "seed")
+    basin = (*dims, "landscape_size", "threshold", "estimator")
+    return xr.Dataset(
+        {
+            "log_volume": (basin, both),
+            "log_volume_stderr": (basin, np.ones_like(both)),
+            "is_lower_bound": (basin, np.isfinite(both)),
+            "train_accuracy": (dims, np.ones(minimum)),
+            "test_accuracy": (dims, rng.uniform(0.5, 1, minimum)),
+            "num_parameters": (("model", "dataset"), np.full((len(models), 1), 50)),
+        },
+        coords={
+            "model": list(models),
+            "dataset": ["digits"],
+            "recipe": list(recipes),
+            "train_size": sizes,
+            "landscape_size": sizes,
+            "seed": range(4),
+            "threshold": [0.1, 0.5],
+            "estimator": ["rays"],
+            "measure": "lebesgue",
+            "volume_coordinates": "filter",
+            "threshold_kind": "loss",
+        },
+    )
+
+
+def drawing(name):
+    return importlib.import_module(f"basins.figures.{name}").draw
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("missing", [False, True])
+def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path):
+    cube = made_cube(seed, missing=missing)
+    for part in "ab":
+        save(drawing(name)(cube), tmp_path / f"{part}.png", tmp_path / f"{part}.pdf")
+    for kind in ("png", "pdf"):
+        first, second = (tmp_path / f"{part}.{kind}" for part in "ab")
+        assert first.stat().st_size > 5000
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
+    figure = drawing(name)(made_cube(seed, recipes=("a", "b"), models=("mlp-7", "mlp-8", "mlp-9")))
+    titles = {axis.get_title() for axis in figure.axes if axis.get_visible()}
+    assert {f"mlp-{n} on digits, {r}" for n in (7, 8, 9) for r in "ab"} <= titles
+
+
+def test_volumes_say_what_they_are(seed):
+    for name in ("volume_by_train_size", "landscape_matrix", "volume_by_accuracy", "power_law"):
+        title = drawing(name)(made_cube(seed), 0.5).get_suptitle()
+        for words in ("estimator rays, lower bounds", "filter coordinates", "loss < 0.5"):
+            assert words in title
+
+
+def test_unknown_threshold_is_one_sentence(seed):
+    with pytest.raises(
+        ValueError, match=r"threshold: 0.3 is not in the cube; allowed are 0.1, 0.5"
+    ):
+        style.at_threshold(made_cube(seed), 0.3)
+
+
+def test_drawing_leaves_other_peoples_settings_alone(seed):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    drawing("power_law")(made_cube(seed))
+    assert dict(mpl.rcParams) == before
