@@ -1,10 +1,61 @@
-"""Shared fixtures: the seed of a run, printed and settable, and the folder of real data."""
+"""Shared fixtures: the seed of a run, the folder of real data, a checkout and one run in it."""
 
 import os
 import secrets
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["Snakefile", "Makefile", "environment.yml", "requirements.lock", "pyproject.toml"]
+FOLDERS = ["workflow", "config", "profiles", "tests/studies"]
+
+
+class Checkout:
+    """The workflow's own files in an empty folder, run with this test's environment."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            shutil.copy2(ROOT / part, folder / part)
+        for part in FOLDERS:
+            shutil.copytree(ROOT / part, folder / part)
+        (folder / "ready").touch()
+        tools = Path(sys.executable).parent
+        self.environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+
+    def start(self, *command, **options):
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
+        )
+
+    def run(self, *command, timeout=300):
+        with self.start(*command) as process:
+            output, _ = process.communicate(timeout=timeout)
+        return process.returncode, output
+
+    def snakemake(self, *options, study="tests/studies/tiny.yaml", cores=2):
+        return self.run("snakemake", "--cores", str(cores), "--configfile", study, *options)
+
+    def make(self, study="tests/studies/tiny.yaml"):
+        """Return the `make demo` command: `ready` stands for the installed environment."""
+        return ["make", "demo", f"STUDY={study}", f"VENV={sys.prefix}", "READY=ready"]
+
+    def edit_study(self, **keys):
+        path = self.folder / "tests/studies/edited.yaml"
+        mapping = yaml.safe_load((self.folder / "tests/studies/tiny.yaml").read_text())
+        path.write_text(yaml.safe_dump(mapping | keys))
+        return str(path.relative_to(self.folder))
 
 
 def pytest_addoption(parser):
@@ -42,3 +93,17 @@ def data_root():
     if not root or not Path(root).is_dir():
         pytest.skip("BASINS_DATA names no folder of real data sets")
     return Path(root)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """Return a checkout after one undisturbed run of the tiny study by its make target."""
+    checkout = Checkout(tmp_path_factory.mktemp("tiny"))
+    status, output = checkout.run(*checkout.make())
+    assert status == 0, output
+    return checkout

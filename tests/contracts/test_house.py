@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from basins import verbs
+from basins.study.jobs import FIGURES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lib" / "basins"
@@ -88,6 +89,12 @@ def test_default_profile_holds_only_what_is_true_everywhere():
     forbidden = {"executor", "jobs", "cores", "retries", "default-resources", "set-threads"}
     assert not forbidden & set(profile)
     assert not [key for key in profile if "thread" in key or "resource" in key]
+
+
+def test_every_figure_has_its_caption():
+    captions = (ROOT / "workflow/report/figure.rst").read_text()
+    for name in FIGURES:
+        assert f'name == "{name}"' in captions
 
 
 def test_every_study_file_is_valid_and_opens_with_its_question():

@@ -12,7 +12,7 @@ rule figure:
     output:
         png=report(
             jobs.figure_file(STUDY, "{name}", "png"),
-            caption="../report/{name}.rst",
+            caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{name}"},
         ),

@@ -14,7 +14,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     part = style.at_threshold(cube, threshold)
     fit = power_law(part)
     title = f"ln V = a ln N + b over own landscapes\n{style.volume_words(part)}"
-    return style.panels(part.merge(fit), title, _panel)
+    return style.panels(part.assign(fit.data_vars), title, _panel)
 
 
 def _panel(axis: Axes, part: xr.Dataset) -> None:
