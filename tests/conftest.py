@@ -45,7 +45,7 @@ class Checkout:
         return process.returncode, output
 
     def snakemake(self, *options, study="tests/studies/tiny.yaml", cores=2):
-        return self.run("snakemake", "--cores", str(cores), "--configfile", study, *options)
+        return self.run("snakemake", *options, "--cores", str(cores), "--configfile", study)
 
     def make(self, study="tests/studies/tiny.yaml"):
         """Return the `make demo` command: `ready` stands for the installed environment."""

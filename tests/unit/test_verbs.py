@@ -1,0 +1,284 @@
+"""Verbs by hand: the whole path in one process, a user's own model, and bad input in a sentence."""
+
+import io
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+import yaml
+
+from basins import cli, device, verbs
+from basins.cube.read import open_cube
+from basins.progress import progress
+from basins.study import jobs
+from basins.study.load import load_study
+from basins.training import checkpoint
+
+TINY = Path(__file__).parents[1] / "studies" / "tiny.yaml"
+
+
+def run(*arguments):
+    cli.main([str(argument) for argument in arguments])
+
+
+def run_study(path):
+    """Run every verb of a study in order, as the workflow does."""
+    study = load_study(path)
+    for name in study.datasets:
+        receipt = jobs.dataset_file(study, name)
+        run("fetch", "--study", path, "--dataset", name, "--output", receipt)
+    for job in jobs.expand(study):
+        receipt, places = (
+            jobs.receipt_of(study, job.id),
+            [
+                place(study, job.id)
+                for place in (jobs.minima_file, jobs.rays_file, jobs.volumes_file)
+            ],
+        )
+        common = ["--study", path, "--job", job.id]
+        run("train", *common, "--receipt", receipt, "--output", places[0])
+        run("rays", *common, "--receipt", receipt, "--minima", places[0], "--output", places[1])
+        run("volume", *common, "--rays", places[1], "--output", places[2])
+    run("cube", "--study", path, "--output", jobs.cube_file(study))
+    return study
+
+
+@pytest.fixture
+def study_file(tmp_path, monkeypatch):
+    """Return a function that writes the tiny study, edited, into an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(**keys):
+        mapping = yaml.safe_load(TINY.read_text()) | keys
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(mapping))
+        return path
+
+    return make
+
+
+def test_whole_path_with_own_model_and_data_set(study_file, tmp_path, capsys):
+    (tmp_path / "my_own.py").write_text(
+        "import numpy as np, torch\n"
+        "def model(shape, outputs):\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(shape[0], 7), torch.nn.Tanh(),\n"
+        "                               torch.nn.Linear(7, outputs))\n"
+        "def data():\n"
+        "    rng = np.random.default_rng(0)\n"
+        "    x = rng.normal(size=(90, 3)); y = (x.sum(1) > 0).astype(int)\n"
+        "    return x[:60], y[:60], x[60:], y[60:]\n"
+    )
+    path = study_file(models=["my_own:model"], datasets=["my_own:data"], seeds_per_job=2)
+    study = run_study(path)
+    with open_cube(jobs.cube_file(study)) as cube:
+        assert cube.num_parameters.item() == 7 * 3 + 7 + 2 * 7 + 2
+        assert bool(cube.log_volume.sel(landscape_size=20, train_size=20).notnull().any())
+        # Every ray is solved to the tolerance promised.
+        with xr.open_dataset(jobs.cube_file(study), group="rays") as rays:
+            width = float(rays.log_radius_tolerance.max()) * cube.num_parameters.item()
+            assert 0 < width <= 0.1
+    run("show", jobs.cube_file(study))
+    run("check", path)
+    printed = capsys.readouterr().out
+    assert "my_own:model on my_own:data, adam" in printed
+    assert "study tiny is valid: 4 minima in 2 jobs" in printed
+
+
+def test_excess_thresholds_and_weight_coordinates(study_file):
+    measure = {
+        "directions": 6,
+        "thresholds": [0.1],
+        "threshold_kind": "excess",
+        "coordinates": "weight",
+        "dtype": "float64",
+        "r_max": 50.0,
+    }
+    study = run_study(study_file(measure={"volume": measure}, train_sizes=[20]))
+    with open_cube(jobs.cube_file(study)) as cube:
+        assert (cube.log_det_coordinates == 0).all()
+        assert (cube.r_max == 50).all()
+        assert cube.log_volume.notnull().all()
+        assert cube.log_volume_compat.isnull().all()
+
+
+def test_minimum_above_the_threshold_is_kept_and_marked(study_file):
+    recipe = {"adam": {"optimizer": "sgd", "learning_rate": 1e-6, "epochs": 2}}
+    study = run_study(study_file(recipes=recipe, train_sizes=[20]))
+    with open_cube(jobs.cube_file(study)) as cube:
+        assert (cube.training_status == 2).all()
+        assert (cube.volume_status == 4).all()
+        assert cube.log_volume.isnull().all()
+        assert cube.train_loss.notnull().all()
+
+
+def test_diverged_training_is_kept_and_marked(study_file):
+    recipe = {"adam": {"optimizer": "sgd", "learning_rate": 1e9, "epochs": 5}}
+    study = run_study(study_file(recipes=recipe, train_sizes=[20]))
+    with open_cube(jobs.cube_file(study)) as cube:
+        assert (cube.training_status == 3).all()
+        assert cube.log_volume.isnull().all()
+
+
+def failing(capsys, *arguments):
+    """Run a verb that must fail; return what it says."""
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other kind", "other study"])
+def test_bad_input_file_is_named_and_nothing_is_written(study_file, capsys, damage):
+    path = study_file(train_sizes=[20], seeds=1)
+    study = run_study(path)
+    job = jobs.expand(study)[0].id
+    minima, rays = jobs.minima_file(study, job), jobs.rays_file(study, job)
+    volumes = jobs.volumes_file(study, job)
+    before = volumes.read_bytes()
+    if damage == "missing":
+        rays.unlink()
+    elif damage == "truncated":
+        rays.write_bytes(rays.read_bytes()[:5000])
+    elif damage == "other kind":
+        shutil.copy(minima, rays)
+    else:
+        with h5py.File(rays, "a") as file:
+            file.attrs["fingerprint"] = "other"
+    arguments = ["--study", path, "--job", job, "--rays", rays, "--output", volumes]
+    assert str(rays) in failing(capsys, "volume", *arguments)
+    assert volumes.read_bytes() == before
+
+
+def test_changed_data_set_is_noticed(study_file, capsys):
+    path = study_file(train_sizes=[20], seeds=1)
+    study = run_study(path)
+    receipt = jobs.dataset_file(study, "digits")
+    receipt.write_text(json.dumps(json.loads(receipt.read_text()) | {"sha256": "0"}))
+    job = jobs.expand(study)[0].id
+    output = jobs.minima_file(study, job)
+    arguments = ["--study", path, "--job", job, "--receipt", receipt, "--output", output]
+    assert "has changed since this receipt" in failing(capsys, "train", *arguments)
+
+
+def test_own_data_set_too_small_is_one_sentence(study_file, tmp_path, capsys):
+    (tmp_path / "too_small.py").write_text(
+        "import numpy as np\n"
+        "def data():\n    return np.ones((9, 3)), np.arange(9) % 2, np.ones((2, 3)), np.arange(2)\n"
+    )
+    path = study_file(datasets=["too_small:data"])
+    said = failing(
+        capsys, "fetch", "--study", path, "--dataset", "too_small:data", "--output", "receipt.json"
+    )
+    assert "train_sizes: 60 is more than the 9 training examples" in said
+    assert not Path("receipt.json").exists()
+
+
+def test_unknown_figure_and_job_are_one_sentence(study_file, capsys):
+    path = study_file(train_sizes=[20], seeds=1)
+    study = run_study(path)
+    cube = jobs.cube_file(study)
+    said = failing(
+        capsys, "figure", "--cube", cube, "--name", "x", "--png", "a.png", "--pdf", "a.pdf"
+    )
+    assert "--name: 'x' is not a figure; allowed are volume_by_train_size" in said
+    arguments = ["--study", path, "--job", "x", "--rays", "r", "--output", "o", "--log", "logs/l"]
+    assert "job 'x' is not in study tiny" in failing(capsys, "volume", *arguments)
+    assert "Traceback" in Path("logs/l").read_text()
+
+
+def test_figure_verb_draws(study_file):
+    study = run_study(study_file(train_sizes=[20], seeds=2))
+    cube = jobs.cube_file(study)
+    common = ["figure", "--cube", cube, "--png", "f/a.png", "--pdf", "f/a.pdf"]
+    run(*common, "--name", "power_law", "--threshold", "0.5")
+    assert sorted(p.name for p in Path("f").iterdir()) == ["a.pdf", "a.png"]
+
+
+def test_killed_training_resumes_from_its_checkpoint(study_file, monkeypatch):
+    """The verb that is run again ends with the same minima, and its checkpoint is gone."""
+    path = study_file(train_sizes=[20], seeds=1)
+    study = run_study(path)
+    job = jobs.expand(study)[0]
+    whole = jobs.minima_file(study, job.id)
+    with h5py.File(whole) as file:
+        expected = file["parameters"][()]
+    saved = jobs.checkpoint_file(study, job.id)
+    receipt = jobs.dataset_file(study, "digits")
+    monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save))
+    monkeypatch.setattr("basins.verbs.train_minima", saving_often(verbs.train_minima))
+    arguments = ["--study", path, "--job", job.id, "--receipt", receipt, "--output", "again.h5"]
+    with pytest.raises(KeyboardInterrupt):
+        run("train", *arguments)
+    assert saved.exists()
+    assert not Path("again.h5").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(path.parent)
+    run("train", *arguments)
+    assert not saved.exists()
+    with h5py.File("again.h5") as file:
+        assert file["parameters"][()].tobytes() == expected.tobytes()
+
+
+def saving_often(train):
+    return lambda *arguments, **options: train(*arguments, **options, save_seconds=0.0)
+
+
+def killing(save):
+    """Return a `save` that works forty times and then kills the training."""
+    calls = []
+
+    def save_then_die(*arguments):
+        save(*arguments)
+        calls.append(1)
+        if len(calls) == 40:
+            raise KeyboardInterrupt
+
+    return save_then_die
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="basins")
+    with progress("counting", 3, "things", seconds=0) as advance:
+        advance(1)
+        advance(2)
+    assert "counting: 1 of 3 things" in caplog.text
+    assert "counting: 3 things in" in caplog.text
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress("counting", 2, "things") as advance:
+        advance(2)
+    assert "counting" in terminal.getvalue()
+
+
+def test_device_is_chosen_and_missing_gpu_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = torch.get_num_threads()
+    assert device.set_up("auto", 1).type == "cpu"
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+    with pytest.raises(ValueError, match="device: cuda was asked for, but torch sees no GPU"):
+        device.set_up("cuda", 1)
+
+
+def test_seeds_of_subsets_and_initialisation_can_be_held(study_file):
+    """One seed for the order of examples: the landscapes of all seeds are the same."""
+    study = run_study(
+        study_file(subset_seed=3, initialization_seed=4, train_sizes=[20], seeds_per_job=2)
+    )
+    with open_cube(jobs.cube_file(study)) as cube:
+        # Same data, same start, full batch: the same minimum.
+        assert np.ptp(cube.train_loss.values) == 0
