@@ -42,13 +42,33 @@ def report(
     title: str, rows: list[dict[str, object]], threads: int, path: Path | None = None
 ) -> None:
     """Print `rows` as a Markdown table under `title`, and store the record at `path` if given."""
-    print(f"{title}\n{environment(threads)}\n")
-    columns = list(rows[0])
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
+    record = {"title": title, "environment": environment(threads), "rows": rows}
+    print(markdown(record))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def markdown(record: dict) -> str:
+    """Return a record as a heading, its environment and a table."""
+    rows = record["rows"]
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     for row in rows:
         cells = [f"{x:.4g}" if isinstance(x, float) else str(x) for x in row.values()]
-        print("| " + " | ".join(cells) + " |")
-    if path is not None:
-        record = {"title": title, "environment": environment(threads), "rows": rows}
-        path.write_text(json.dumps(record, indent=2) + "\n")
+        lines.append("| " + " | ".join(cells) + " |")
+    where = ", ".join(f"{name} {value}" for name, value in record["environment"].items())
+    return "\n".join([f"## {record['title']}", "", where, "", *lines, ""])
+
+
+def page() -> str:
+    """Return docs/benchmarks.md from the stored records."""
+    records = sorted((Path(__file__).parent / "records").glob("*.json"))
+    parts = [
+        "# Benchmarks\n\nRatios are measured in one run on one machine; `make bench` runs them "
+        "anywhere. This page is\ngenerated from `benchmarks/records/` by `make generate`.\n"
+    ]
+    return "\n".join(parts + [markdown(json.loads(path.read_text())) for path in records])
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / "docs" / "benchmarks.md").write_text(page())

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def test_generated_files_are_in_step(tmp_path):
         assert (ROOT / name).read_text() == (tmp_path / name).read_text(), (
             f"{name} is out of step: run `make generate`"
         )
+
+
+def test_benchmark_page_is_in_step():
+    page = runpy.run_path(str(ROOT / "benchmarks" / "table.py"))["page"]()
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == page, "run `make generate`"
 
 
 def test_default_profile_holds_only_what_is_true_everywhere():
