@@ -34,9 +34,8 @@ class Checkout:
             cwd=self.folder,
             env=self.environment,
             text=True,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            **options,
+            **{"stdout": subprocess.PIPE} | options,
         )
 
     def run(self, *command, timeout=300):

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from basins import device as devices
+from basins.atomic import whole_or_not_at_all
 from basins.cube import generated as cube_generated
 from basins.cube import read, schema, write
 from basins.cube.merge import merge
@@ -55,7 +56,7 @@ def fetch(study: Path, dataset: str, output: Path) -> None:
     found = load_study(study)
     name = jobs.dataset_named(found, dataset)
     data = _load(found, name)
-    with write.whole_or_not_at_all(output) as partial:
+    with whole_or_not_at_all(output) as partial:
         partial.write_text(json.dumps(datasets.receipt(data), indent=2) + "\n", encoding="utf-8")
     logger.info(
         "%s: %d training and %d test examples", name, len(data.targets), len(data.test_targets)

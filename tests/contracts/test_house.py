@@ -20,6 +20,7 @@ ORDER = [
     "streams",
     "progress",
     "device",
+    "atomic",
     "study",
     "losses",
     "datasets",

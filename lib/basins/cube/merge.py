@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from basins.atomic import whole_or_not_at_all
 from basins.cube import schema
 from basins.cube.provenance import source_revision
 from basins.cube.read import open_job
-from basins.cube.write import whole_or_not_at_all
 from basins.study import jobs
 from basins.study.load import study_sha256, study_text
 from basins.study.schema import Study

@@ -1,28 +1,11 @@
-"""Writing: a temporary name, flush, rename. A killed job leaves no half file."""
+"""Writing datasets as one netCDF-4 file, whole or not at all."""
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
 
-
-@contextlib.contextmanager
-def whole_or_not_at_all(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; it takes `path`'s place only if the block succeeds.
-
-    The name holds the process id, so that two jobs writing the same result never share a file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial{os.getpid()}{path.suffix}")
-    try:
-        yield partial
-        _flush(partial)
-        partial.replace(path)
-        _flush(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+from basins.atomic import whole_or_not_at_all
 
 
 def write_netcdf(path: Path, groups: Mapping[str, xr.Dataset]) -> None:
@@ -41,11 +24,3 @@ def write_netcdf(path: Path, groups: Mapping[str, xr.Dataset]) -> None:
                 )
         except OSError as error:
             raise OSError(f"{path}: the file cannot be written ({error})") from error
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

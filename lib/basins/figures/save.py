@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from basins.cube.write import whole_or_not_at_all
+from basins.atomic import whole_or_not_at_all
 from basins.figures.style import look
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
 from basins.study.schema import Study, StudyError
 
@@ -92,10 +92,8 @@ def save_study(study: Study, path: Path) -> None:
     text = study_text(study)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_or_not_at_all(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _check(study: Study) -> None:

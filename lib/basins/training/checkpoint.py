@@ -1,21 +1,20 @@
 """Checkpoints of an unfinished training: tensors and numbers only, written whole or not at all."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from basins.atomic import whole_or_not_at_all
 
 logger = logging.getLogger("basins")
 
 
 def save(path: Path, fingerprint: str, progress: dict[str, Any]) -> None:
     """Write `progress`, tensors and numbers, of the training called `fingerprint`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
-    torch.save({"fingerprint": fingerprint, "progress": progress}, partial)
-    partial.replace(path)
+    with whole_or_not_at_all(path) as partial:
+        torch.save({"fingerprint": fingerprint, "progress": progress}, partial)
 
 
 def load(path: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from basins.atomic import whole_or_not_at_all
 from basins.cube import read, schema, write
 from basins.cube.merge import merge
 from basins.cube.queries import generalization_gap, largest_minimum, own_landscape, power_law
@@ -195,7 +196,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
     before = path.read_bytes()
 
     def write_half():
-        with write.whole_or_not_at_all(path) as partial:
+        with whole_or_not_at_all(path) as partial:
             partial.write_text("half")
             raise RuntimeError("killed in the middle")
 
