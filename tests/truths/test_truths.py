@@ -12,7 +12,7 @@ from basins.volume.ray_average import ray_average
 def matrix(n, seed):
     rng = np.random.default_rng(seed)
     orthogonal, _ = np.linalg.qr(rng.normal(size=(n, n)))
-    return orthogonal * rng.uniform(0.5, 2, n)
+    return orthogonal * rng.uniform(0.8, 1.25, n)
 
 
 def bodies(seed):
@@ -55,10 +55,10 @@ def test_ball_agrees_with_its_recursion(n):
 @pytest.mark.parametrize("index", range(6))
 def test_rays_are_right_in_low_dimension(index, seed):
     body = list(bodies(seed))[index]
-    found = rays_of(body, 4000, "low", seed)
+    found = rays_of(body, 20_000, "low", seed)
     # Five standard errors, false alarm 6e-7; a bias of 0.1 nat would be caught: stderr < 0.02.
     assert abs(found.log_volume - body.log_volume) < 5 * found.stderr + 1e-12
-    assert found.stderr < 0.03
+    assert found.stderr < 0.02
     assert not found.is_lower_bound
 
 

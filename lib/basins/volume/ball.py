@@ -9,7 +9,7 @@ def log_volume(n: int, radius: float = 1.0) -> float:
 
     Examples
     --------
-    >>> round(np.exp(log_volume(3, 2.0)) / (4 / 3 * np.pi * 8), 12)
+    >>> round(float(np.exp(log_volume(3, 2.0))) / (4 / 3 * np.pi * 8), 12)
     1.0
     """
     return float(n / 2 * np.log(np.pi) - gammaln(n / 2 + 1) + n * np.log(radius))
