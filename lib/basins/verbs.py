@@ -87,7 +87,8 @@ def train(study: Path, job: str, receipt: Path, output: Path) -> None:
             torch.from_numpy(data.test_targets).to(device),
             block.seeds,
             saved=saved,
-            fingerprint=fingerprint,
+            # A data set changed and fetched again between kill and resume starts over.
+            fingerprint=f"{fingerprint} {data.sha256()}",
             advance=advance,
         )
     batch = block.train_size

@@ -124,6 +124,9 @@ def train(
 
     last_save = time.monotonic()
     for epoch in range(first_epoch, recipe.epochs):
+        # Asked here and not after the step, so that a resume of a finished training adds nothing.
+        if not active.any():
+            break
         order = (
             batch_order(seeds, epoch, num_examples).to(theta.device) if len(starts) > 1 else None
         )
@@ -164,8 +167,6 @@ def train(
             }
             checkpoint.save(saved, fingerprint, progress)
             last_save = time.monotonic()
-        if not active.any():
-            break
 
     train_loss, train_accuracy = evaluate(network, recipe.loss, theta, inputs, targets)
     shared = (num_seeds,) + (-1,) * test_inputs.ndim

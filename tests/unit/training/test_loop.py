@@ -1,5 +1,7 @@
 """Training: alone or together, whole or resumed, diverging or stopping, against SciPy."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,60 @@ def test_resumed_training_gives_the_same_bits(problem, batch_size, killed_at, tm
     assert resumed.epochs.tolist() == whole.epochs.tolist()
 
 
+def assert_same_bits(first, second):
+    for field in fields(first):
+        one, other = getattr(first, field.name), getattr(second, field.name)
+        assert one.tobytes() == other.tobytes(), field.name
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16])
+def test_resuming_after_any_epoch_gives_the_same_bits_where_seeds_stop(
+    problem, batch_size, tmp_path
+):
+    # Adam for its two moments and cosine for its step count; 0.9 is met before the last epoch.
+    recipe = Recipe(
+        optimizer="adam",
+        learning_rate=0.05,
+        schedule="cosine",
+        epochs=60,
+        batch_size=batch_size,
+        stop_at_loss=0.9,
+    )
+    whole = run(problem, recipe)
+    ran = len(whole.history_epoch)
+    assert ran < recipe.epochs
+    # The last one is not killed before its last checkpoint but after it.
+    for killed_at in range(1, ran + 2):
+        path = tmp_path / f"{killed_at}.pt"
+        options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
+        done = []
+
+        def advance(count, done=done, killed_at=killed_at):
+            done.append(count)
+            if sum(done) == killed_at:
+                raise KilledError
+
+        if killed_at <= ran:
+            with pytest.raises(KilledError):
+                run(problem, recipe, advance=advance, **options)
+        else:
+            run(problem, recipe, **options)
+        assert_same_bits(run(problem, recipe, **options), whole)
+
+
+def test_damaged_or_foreign_checkpoints_change_no_result(problem, tmp_path, caplog):
+    recipe = Recipe(**ADAM)
+    whole = run(problem, recipe)
+    path = tmp_path / "job.pt"
+    options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
+    run(problem, recipe, saved=path, fingerprint="other", save_seconds=0.0)
+    assert_same_bits(run(problem, recipe, **options), whole)
+    assert "a checkpoint of another training" in caplog.text
+    path.write_bytes(path.read_bytes()[:-100])
+    assert_same_bits(run(problem, recipe, **options), whole)
+    assert "not a readable checkpoint" in caplog.text
+
+
 def test_useless_checkpoints_are_passed_over_with_a_warning(tmp_path, caplog):
     path = tmp_path / "job.pt"
     assert checkpoint.load(path, "mine") is None
@@ -109,6 +165,9 @@ def test_divergence_is_marked_and_stays_with_its_seed(problem):
     inputs[1, 0, 0] = float("inf")
     found = run((network, theta, inputs, targets), Recipe(**ADAM))
     assert found.is_diverged.tolist() == [False, True, False]
+    calm = run(problem, Recipe(**ADAM))
+    for row in (0, 2):
+        assert found.parameters[row].tobytes() == calm.parameters[row].tobytes()
     assert np.isfinite(found.parameters).all()
     wild = run(problem, Recipe(optimizer="sgd", learning_rate=1e6, epochs=12))
     assert wild.is_diverged.all()
@@ -147,6 +206,25 @@ def test_softmax_regression_finds_the_minimum_scipy_finds(seed):
     assert found.train_loss[0] == pytest.approx(best.fun, abs=1e-5)
     assert found.gradient_norm[0] < 1e-4
     assert found.weight_norm[0] == pytest.approx(np.linalg.norm(found.parameters[0]))
+
+
+def test_linear_regression_finds_the_least_squares_solution(seed):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(1, 60, 3, generator=generator)
+    targets = torch.randint(0, 3, (1, 60), generator=generator)
+    network = Network(build("linear", (3,), 3))
+    theta = initial_parameters("linear", (3,), 3, 0)[None]
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=0.2, momentum=0.9, epochs=1500, loss="squared_error"
+    )
+    found = train(network, recipe, theta, inputs, targets, inputs[0], targets[0], (0,))
+
+    design = np.column_stack([inputs[0].double().numpy(), np.ones(60)])
+    one_hot = np.eye(3)[targets[0].numpy()]
+    best = np.linalg.lstsq(design, one_hot, rcond=None)[0]
+    weights = np.concatenate([best[:3].T.ravel(), best[3]])
+    np.testing.assert_allclose(found.parameters[0], weights, atol=1e-5)
+    assert found.train_loss[0] == pytest.approx(((design @ best - one_hot) ** 2).mean(), rel=1e-5)
 
 
 def test_evaluation_is_the_same_in_any_chunks(problem, monkeypatch):
