@@ -41,7 +41,7 @@ class Job:
         else:
             seeds = "_".join(map(str, self.seeds))
         parts = [self.model, self.dataset, self.recipe, f"n{self.train_size}", f"seeds-{seeds}"]
-        return "/".join(map(_file_name, parts))
+        return "/".join(map(path_name, parts))
 
 
 def expand(study: Study) -> list[Job]:
@@ -94,9 +94,9 @@ def _jobs_of(
     return [
         Job(m, d, r, train_size, block)
         for m in study.models
-        if _file_name(m) == model
+        if path_name(m) == model
         for d in study.datasets
-        if _file_name(d) == dataset
+        if path_name(d) == dataset
         for r in study.recipes
         if r == recipe
     ]
@@ -145,7 +145,7 @@ def study_file(study: Study) -> Path:
 
 def dataset_file(study: Study, dataset: str) -> Path:
     """Return where the receipt of a data set is written."""
-    return results_folder(study) / "datasets" / f"{_file_name(dataset)}.json"
+    return results_folder(study) / "datasets" / f"{path_name(dataset)}.json"
 
 
 def receipt_of(study: Study, job_id: str) -> Path:
@@ -156,7 +156,7 @@ def receipt_of(study: Study, job_id: str) -> Path:
 def dataset_named(study: Study, file_name: str) -> str:
     """Return the data set whose name looks like `file_name` in paths; StudyError if none does."""
     for dataset in study.datasets:
-        if file_name in {dataset, _file_name(dataset)}:
+        if file_name in {dataset, path_name(dataset)}:
             return dataset
     raise StudyError(f"data set {file_name!r} is not in study {study.study}: {study.datasets}")
 
@@ -201,6 +201,7 @@ def benchmark_file(study: Study, verb: str, job_id: str) -> Path:
     return results_folder(study) / "benchmarks" / verb / f"{job_id}.tsv"
 
 
-def _file_name(name: str) -> str:
+def path_name(name: str) -> str:
+    """Return a model's or data set's name as it stands in paths."""
     # A colon cannot stand in file names everywhere.
     return name.replace(":", "-")

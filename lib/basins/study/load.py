@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
+from basins.study.jobs import path_name
 from basins.study.schema import Study, StudyError
 
 
@@ -20,13 +21,11 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     for key in keys:
         if keys.count(key) > 1:
             raise StudyError(f"{key}: the key is written twice; write it once")
-    return dict(
-        zip(keys, [loader.construct_object(v, deep=True) for _, v in node.value], strict=True)
-    )
+    return loader.construct_mapping(node, deep=True)
 
 
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -100,12 +99,19 @@ def _check(study: Study) -> None:
     for key in ("train_sizes", "landscape_sizes"):
         _check_increasing(key, getattr(study, key))
     for key in ("datasets", "models", "seeds"):
-        values = getattr(study, key)
-        repeated = [value for value in values if values.count(value) > 1]
-        if repeated:
-            raise StudyError(f"{key}: {repeated[0]!r} stands twice; each may stand once")
+        _check_distinct(key, getattr(study, key))
+    _check_distinct("measure.volume.estimators", study.measure.volume.estimators)
+    for key in ("datasets", "models"):
+        names = {path_name(name): name for name in getattr(study, key)}
+        for name in getattr(study, key):
+            if names[path_name(name)] != name:
+                raise StudyError(
+                    f"{key}: {name!r} and {names[path_name(name)]!r} have one name in paths, "
+                    f"{path_name(name)!r}; rename the module of one"
+                )
     for name in study.models:
         resolve.check_model(name)
+        resolve.check_depth(name)
     for name in study.datasets:
         resolve.check_dataset(name)
         entry = resolve.DATASETS.get(name)
@@ -124,6 +130,12 @@ def _check(study: Study) -> None:
         )
     _check_thresholds(study)
     _check_recipes(study)
+
+
+def _check_distinct(key: str, values: Sequence[Any]) -> None:
+    repeated = [value for value in values if values.count(value) > 1]
+    if repeated:
+        raise StudyError(f"{key}: {repeated[0]!r} stands twice; each may stand once")
 
 
 def _check_increasing(key: str, values: list[int] | list[float]) -> None:
@@ -181,10 +193,9 @@ def _check_recipes(study: Study) -> None:
 def _sentence(error: ValidationError) -> str:
     """Return the first problem of a validation as key, value and what is allowed."""
     first = error.errors(include_url=False)[0]
-    place = [str(part) for part in first["loc"]]
-    # A union's branch is part of pydantic's place but not of the file.
-    keys = [part for part in place if not part.startswith(("constrained", "literal", "function"))]
-    while keys and keys[-1] in {"int", "str", "list", "float", "[key]"}:
+    # No key lies deeper than three: a deeper word is the branch of a union, not of the file.
+    keys = [str(part) for i, part in enumerate(first["loc"]) if i < 3 or isinstance(part, int)]
+    if keys[-1] == "[key]":
         keys.pop()
     path = ".".join(keys)
     if first["type"] == "extra_forbidden":

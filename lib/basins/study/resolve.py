@@ -87,6 +87,15 @@ def check_model(name: str) -> None:
         raise StudyError(f"models: {name!r} is not known{_near(name, known)}")
 
 
+def check_depth(name: str) -> None:
+    """Raise StudyError if `name` is a residual network of a depth that cannot be built."""
+    depth = re.fullmatch(r"resnet-(\d+)(-noskip)?", name)
+    if depth and (int(depth[1]) < 8 or int(depth[1]) % 6 != 2):
+        raise StudyError(
+            f"models: {name!r} cannot be built; the depth must be 6k + 2 (8, 14, 20, 32, 56)"
+        )
+
+
 def dataset_loader(name: str) -> Callable[..., Any]:
     """Return the loader of data set `name`; StudyError if there is none."""
     check_dataset(name)

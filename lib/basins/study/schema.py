@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 
 class StudyError(ValueError):
@@ -11,8 +12,11 @@ class StudyError(ValueError):
 
 def _seeds(value: Any) -> Any:
     """Read a number of seeds as the list of that many seeds from 0."""
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return list(range(value)) if is_count and value > 0 else value
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return list(range(value))
+    if not isinstance(value, list):
+        raise PydanticCustomError("seeds", "a number of seeds above 0, or a list of seeds")
+    return value
 
 
 Positive = Annotated[int, Field(gt=0)]
@@ -20,7 +24,19 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Sizes = Annotated[list[Positive], Field(min_length=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_seeds)]
+# What a file may hold: pydantic alone would describe only the list it becomes.
+SEEDS_IN_A_FILE = {
+    "anyOf": [
+        {"type": "integer", "exclusiveMinimum": 0},
+        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+    ]
+}
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    Field(min_length=1),
+    BeforeValidator(_seeds),
+    WithJsonSchema(SEEDS_IN_A_FILE),
+]
 Loss = Literal["cross_entropy", "binary_cross_entropy", "squared_error"]
 
 
@@ -40,7 +56,10 @@ class Recipe(Strict):
         default=[0.9, 0.999], description="decay of the two moments; `adam` and `adamw` only"
     )
     weight_decay: float | None = Field(
-        default=None, ge=0, description="weight decay; default 0.01 for `adamw`, else 0"
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="weight decay; default 0.01 for `adamw`, else 0",
     )
     schedule: Literal["constant", "cosine", "linear"] = Field(
         default="constant", description="learning rate over all steps; the last two end at 0"
@@ -106,7 +125,7 @@ class Measure(Strict):
 class Study(Strict):
     """A question and everything needed to answer it."""
 
-    study: Name = Field(description="name of the study; results go to results/<name>")
+    study: Name = Field(description="name of the study; results go to `results/<name>`")
     title: str = Field(default="", description="one line for people")
     datasets: Names = Field(description="data sets, by name or as package.module:callable")
     models: Names = Field(description="models, by name or as package.module:callable")

@@ -57,6 +57,45 @@ def test_unknown_data_set_of_a_path_is_one_sentence():
         jobs.dataset_named(study, "x")
 
 
+@pytest.mark.parametrize(
+    ("keys", "verbs"),
+    [
+        ({"title": "Another"}, []),
+        ({"data_root": "elsewhere"}, []),
+        ({"models": ["mlp-8"], "datasets": ["digits"]}, []),
+        ({"train_sizes": [20], "landscape_sizes": [20, 60]}, []),
+        ({"study": "other"}, ["rays", "volume"]),
+        ({"landscape_sizes": [20, 60, 70]}, ["rays", "volume"]),
+        ({"measure": {"volume": {"thresholds": [0.1], "directions": 3}}}, ["rays", "volume"]),
+        ({"seeds_per_job": 2, "seeds": 2}, ["train", "rays", "volume"]),
+        ({"initialization_seed": 0}, ["train", "rays", "volume"]),
+        ({"class_balanced": True}, ["train", "rays", "volume"]),
+        ({"device": "cpu"}, ["train", "rays", "volume"]),
+        ({"threads": 2}, ["train", "rays", "volume"]),
+    ],
+    ids=str,
+)
+def test_each_key_changes_exactly_the_fingerprints_that_depend_on_it(keys, verbs):
+    before, after = study_with(), study_with(**keys)
+    first, second = jobs.expand(before)[0].id, jobs.expand(after)[0].id
+    changed = [
+        verb
+        for verb in ("train", "rays", "volume")
+        if jobs.fingerprint(before, first, verb) != jobs.fingerprint(after, second, verb)
+    ]
+    assert changed == verbs
+
+
+def test_every_path_takes_the_wildcard():
+    study = study_with()
+    job_paths = [jobs.minima_file, jobs.rays_file, jobs.volumes_file, jobs.checkpoint_file]
+    paths = [path(study, "{job}") for path in job_paths]
+    paths += [path(study, "rays", "{job}") for path in (jobs.log_file, jobs.benchmark_file)]
+    assert len(set(paths)) == len(paths)
+    assert all(path.is_relative_to("results/some") and path.stem == "{job}" for path in paths)
+    assert jobs.dataset_file(study, "my.data:load").name == "my.data-load.json"
+
+
 def test_fingerprint_changes_with_what_the_result_depends_on():
     study = study_with()
     job = jobs.expand(study)[0].id

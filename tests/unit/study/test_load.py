@@ -1,6 +1,7 @@
 """Studies: what is accepted, and the one sentence for everything that is not."""
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -27,7 +28,9 @@ BAD = [
     ("measure.volume.bogus", 3, "measure.volume.bogus: unknown key; allowed are estimators"),
     ("recipes.other", {"optimizer": "sgd"}, "recipes.other.learning_rate: the key is missing"),
     ("seeds", "many", "seeds: 'many' is not allowed"),
-    ("seeds", 0, "seeds: 0 is not allowed"),
+    ("seeds", 0, "seeds: 0 is not allowed: a number of seeds above 0, or a list of seeds"),
+    ("seeds", True, "seeds: True is not allowed: a number of seeds above 0"),
+    ("seeds", [-1], "seeds.0: -1 is not allowed"),
     ("seeds", [1, 1], "seeds: 1 stands twice"),
     ("train_sizes", [60, 20], "train_sizes: 20 follows 60; values must be increasing"),
     ("train_sizes", [20, 20], "train_sizes: 20 follows 20"),
@@ -39,11 +42,18 @@ BAD = [
     ("datasets", ["digitz"], "datasets: 'digitz' is not known (did you mean 'digits'?)"),
     ("models", ["mpl-8"], "models: 'mpl-8' is not known"),
     ("models", ["mlp-0"], "models: 'mlp-0' is not known"),
+    ("models", ["resnet-9-noskip"], "models: 'resnet-9-noskip' cannot be built; the depth must"),
+    ("models", ["resnet-2"], "models: 'resnet-2' cannot be built; the depth must be 6k + 2"),
+    ("models", ["cnn:small", "cnn-small"], "models: 'cnn:small' and 'cnn-small' have one name in"),
+    ("datasets", ["digits", "digits"], "datasets: 'digits' stands twice"),
     ("study", "A B", "study: 'A B' is not allowed"),
     ("threads", True, "threads: True is not allowed"),
     ("device", "tpu", "device: 'tpu' is not allowed: input should be 'auto', 'cpu' or 'cuda'"),
     ("recipes.adam.batch_size", 0, "recipes.adam.batch_size: 0 is not allowed"),
     ("recipes.adam.learning_rate", -1, "recipes.adam.learning_rate: -1 is not allowed"),
+    ("recipes.adam.weight_decay", float("inf"), "recipes.adam.weight_decay: inf is not allowed"),
+    ("recipes.list", 3, "recipes.list: 3 is not allowed"),
+    ("recipes.A b", BINARY, "recipes.A b: 'A b' is not allowed"),
     ("recipes.adam.momentum", 0.9, "recipes.adam.momentum: only optimizer sgd has momentum"),
     ("recipes.adam.betas", [0.9, 1.5], "recipes.adam.betas: [0.9, 1.5] must lie in [0, 1)"),
     ("recipes.sgd", BINARY | {"betas": [0.5, 0.5]}, "recipes.sgd.betas: optimizer sgd has"),
@@ -54,6 +64,7 @@ BAD = [
     ("measure.volume.thresholds", [0.2, 0.1], "measure.volume.thresholds: 0.1 follows 0.2"),
     ("measure.volume.thresholds", [float("nan")], "measure.volume.thresholds.0: nan is not"),
     ("measure.volume.estimators", ["magic"], "measure.volume.estimators.0: 'magic' is not allowed"),
+    ("measure.volume.estimators", ["rays", "rays"], "measure.volume.estimators: 'rays' stands"),
 ]
 
 
@@ -81,6 +92,9 @@ def test_bad_key_is_one_sentence(path, value, sentence):
     [
         ("study: [", "not YAML"),
         ("study: a\nstudy: b", "study: the key is written twice"),
+        ("a: {b: 1, b: 2}", "b: the key is written twice"),
+        ("? [a]\n: 1", "not YAML .*unhashable"),
+        ("a: &a [*a]", "not YAML .*recursive"),
         ("- a", "a study is a mapping of keys, not a list"),
     ],
 )
@@ -90,6 +104,31 @@ def test_bad_file_is_one_sentence(tmp_path, text, sentence):
     with pytest.raises(StudyError, match=sentence) as raised:
         load_study(path)
     assert str(path) in str(raised.value)
+
+
+@given(
+    name=st.from_regex(
+        r"(literal|constrained|function|int|list|float|key)[a-z0-9-]*", fullmatch=True
+    )
+)
+def test_message_names_a_recipe_of_any_name(name):
+    with pytest.raises(StudyError, match=re.escape(f"recipes.{name}.epochs: 'x' is not allowed")):
+        parse_study(edited(f"recipes.{name}", BINARY | {"epochs": "x"}), "my.yaml")
+    with pytest.raises(StudyError, match=re.escape(f"recipes.{name}.epoch: unknown key")):
+        parse_study(edited(f"recipes.{name}", BINARY | {"epoch": 1}), "my.yaml")
+
+
+def test_recipes_may_share_keys_by_a_merge(tmp_path):
+    path = tmp_path / "my.yaml"
+    rest = {key: value for key, value in TINY.items() if key != "recipes"}
+    recipes = (
+        "recipes:\n  short: &short {optimizer: adam, learning_rate: 0.02, epochs: 5}\n"
+        "  long: {<<: *short, epochs: 50}\n"
+    )
+    path.write_text(yaml.safe_dump(rest) + recipes)
+    found = load_study(path).recipes
+    assert (found["short"].epochs, found["long"].epochs) == (5, 50)
+    assert found["long"].learning_rate == 0.02
 
 
 def test_missing_file_is_named(tmp_path):

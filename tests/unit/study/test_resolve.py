@@ -1,5 +1,7 @@
 """Names to callables, a user's own included."""
 
+import sys
+
 import pytest
 
 from basins.study.resolve import DATASETS, dataset_loader, model_builder, resolve
@@ -21,7 +23,8 @@ def test_module_beside_the_study_is_found(tmp_path, monkeypatch):
         "def build(shape, outputs): return outputs"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    # A copy of the path, so that what `resolve` puts in front is gone after the test.
+    monkeypatch.setattr(sys, "path", list(sys.path))
     assert model_builder("module_beside_the_study:build")((1,), 3) == 3
 
 
