@@ -22,7 +22,8 @@ def pareto_k(log_weights: Array) -> Array:
 
     Above 0.7 a mean of the weights is unreliable, above 1 its expectation is infinite or cannot be
     told from infinite (Vehtari et al. 2024, *Pareto smoothed importance sampling*, section 3). The
-    largest ``min(0.2 D, 3 sqrt(D))`` weights are fitted. NaN with fewer than 5 of them.
+    largest ``min(0.2 D, 3 sqrt(D))`` weights are fitted. NaN with fewer than 5 of them, or where a
+    quarter of them equal the cutoff; -inf where all do.
     """
     count = log_weights.shape[-1]
     num_tail = int(min(0.2 * count, 3 * np.sqrt(count)))
@@ -38,17 +39,21 @@ def _tail_index(ordered: Array, num_tail: int) -> float:
         return np.nan
     cutoff = ordered[-num_tail - 1]
     log_excess = ordered[-num_tail:] - cutoff
+    if log_excess[-1] <= 0:
+        return -np.inf
+    if log_excess[_quartile(num_tail)] <= 0:
+        # So many ties have no continuous law to fit, and the fit would divide by their excess.
+        return np.nan
     if log_excess[-1] > MAX_LOG_EXCESS:
         # Hill's estimate (1975), what the fit tends to in so heavy a tail; exp would overflow.
         return _shrunk(float(log_excess.mean()), num_tail)
-    excess = np.expm1(log_excess)
-    if excess[-1] <= 0:
-        return -np.inf
-    return generalized_pareto_shape(excess)
+    return generalized_pareto_shape(np.expm1(log_excess))
 
 
 def generalized_pareto_shape(excess: Array) -> float:
     """Return the shape k of a generalized Pareto law fitted to `excess`, ascending and >= 0.
+
+    The quartile of `excess` must be above 0.
 
     The quasi-Bayesian estimate of Zhang and Stephens (2009, Technometrics 51, 316, equations 7 to
     9), drawn to 0.5 by a prior worth ten observations (Vehtari et al. 2024, appendix G).
@@ -56,7 +61,7 @@ def generalized_pareto_shape(excess: Array) -> float:
     count = len(excess)
     excess = np.maximum(excess, np.finfo(np.float64).tiny)
     num_grid = 30 + int(np.sqrt(count))
-    quartile = excess[int(count / 4 + 0.5) - 1]
+    quartile = excess[_quartile(count)]
     points = np.arange(1, num_grid + 1)
     theta = 1 / excess[-1] + (1 - np.sqrt(num_grid / (points - 0.5))) / (3 * quartile)
     shape = np.log1p(-theta[:, None] * excess).mean(axis=1)
@@ -67,6 +72,10 @@ def generalized_pareto_shape(excess: Array) -> float:
     best = float((theta * weights).sum() / weights.sum())
     fitted = float(np.log1p(-best * excess).mean())
     return _shrunk(fitted, count)
+
+
+def _quartile(count: int) -> int:
+    return int(count / 4 + 0.5) - 1
 
 
 def _shrunk(shape: float, count: int) -> float:

@@ -36,12 +36,14 @@ class Volumes:
 
 
 def check_estimators(estimators: list[str]) -> None:
-    """Raise ValueError unless all `estimators` are known."""
+    """Raise ValueError unless all `estimators` are known and each is named once."""
     for name in estimators:
         if name not in ESTIMATORS:
             raise ValueError(
                 f"estimators: {name!r} is not known; allowed are {', '.join(ESTIMATORS)}"
             )
+        if estimators.count(name) > 1:
+            raise ValueError(f"estimators: {name!r} is named more than once; once is allowed")
 
 
 def volumes(
@@ -87,6 +89,6 @@ def volumes(
         by_basin={
             "mean_log_radius": log_radius.mean(axis=-1),
             "censored_fraction": np.where(is_measured, censored, np.nan),
-            "log_volume_compat": compat,
+            "log_volume_compat": np.where(is_measured, compat, np.nan),
         },
     )

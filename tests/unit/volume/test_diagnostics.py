@@ -57,3 +57,9 @@ def test_interval_covers_the_truth(seed):
 def test_same_draws_same_interval(seed):
     rows = np.random.default_rng(seed).normal(0, 50, (3, 40))
     assert np.array_equal(intervals.bootstrap(rows), intervals.bootstrap(rows.copy()))
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1.0, 50.0, 250.0, 1000.0])
+def test_ties_at_the_cutoff_have_no_tail_index(gap):
+    """Twenty-five of 500 weights above equal others: 42 of the 67 fitted equal the cutoff."""
+    assert np.isnan(diagnostics.pareto_k(np.r_[np.full(25, gap), np.zeros(475)]))

@@ -82,3 +82,18 @@ def test_censored_rays_count_at_the_ball():
 def test_unknown_estimator_is_one_sentence():
     with pytest.raises(ValueError, match="estimators: 'magic' is not known; allowed are rays"):
         check_estimators(["rays", "magic"])
+
+
+def test_one_missing_radius_makes_every_number_of_its_basin_missing():
+    log_radius = np.zeros((1, 1, 60))
+    log_radius[0, 0, 3] = np.nan
+    crossings = np.ones(log_radius.shape, dtype=np.int16)
+    found = volumes(log_radius, crossings, np.ones(60), 4, has_published_directions=True)
+    for name, values in found.by_basin.items():
+        assert np.isnan(values).all(), name
+    assert np.isnan(found.by_estimator["log_volume"]).all()
+
+
+def test_estimator_named_twice_is_one_sentence():
+    with pytest.raises(ValueError, match="estimators: 'rays' is named more than once"):
+        check_estimators(["rays", "rays"])
