@@ -44,10 +44,9 @@ def _tail_index(ordered: Array, num_tail: int) -> float:
     if log_excess[_quartile(num_tail)] <= 0:
         # So many ties have no continuous law to fit, and the fit would divide by their excess.
         return np.nan
-    if log_excess[-1] > MAX_LOG_EXCESS:
-        # Hill's estimate (1975), what the fit tends to in so heavy a tail; exp would overflow.
-        return _shrunk(float(log_excess.mean()), num_tail)
-    return generalized_pareto_shape(np.expm1(log_excess))
+    # exp would overflow; in so heavy a tail the index is proportional to the scale of the logs.
+    scale = max(1.0, float(log_excess[-1]) / MAX_LOG_EXCESS)
+    return scale * generalized_pareto_shape(np.expm1(log_excess / scale))
 
 
 def generalized_pareto_shape(excess: Array) -> float:
@@ -71,12 +70,9 @@ def generalized_pareto_shape(excess: Array) -> float:
     weights = np.exp(log_likelihood - log_likelihood.max())
     best = float((theta * weights).sum() / weights.sum())
     fitted = float(np.log1p(-best * excess).mean())
-    return _shrunk(fitted, count)
+    return (count * fitted + 10 * 0.5) / (count + 10)
 
 
 def _quartile(count: int) -> int:
     return int(count / 4 + 0.5) - 1
 
-
-def _shrunk(shape: float, count: int) -> float:
-    return (count * shape + 10 * 0.5) / (count + 10)
