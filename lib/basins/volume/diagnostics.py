@@ -75,4 +75,3 @@ def generalized_pareto_shape(excess: Array) -> float:
 
 def _quartile(count: int) -> int:
     return int(count / 4 + 0.5) - 1
-
