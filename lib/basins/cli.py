@@ -21,6 +21,7 @@ VERBS = {
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
+    "orphans": "list, await or cancel the SLURM jobs that a killed run of this folder left behind",
     "generate": "write the files generated from the code (schema, key table, cube specification)",
 }
 
@@ -72,6 +73,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     show = verb("show")
     show.add_argument("cube", type=Path, help="cube of a study, or one of its job files")
+    orphans = verb("orphans")
+    action = orphans.add_mutually_exclusive_group()
+    action.add_argument(
+        "--cancel", dest="should_cancel", action="store_true", help="cancel these jobs"
+    )
+    action.add_argument(
+        "--wait", dest="should_wait", action="store_true", help="return when all have ended"
+    )
     generate = verb("generate")
     generate.add_argument(
         "--root", type=Path, default=Path(), help="folder of the checkout (default: this one)"

@@ -28,6 +28,7 @@ from basins.progress import progress
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import RaySet, measure_rays
 from basins.rays.torch_path import TorchEvaluator
+from basins.slurm import queue
 from basins.study import generated as study_generated
 from basins.study import jobs
 from basins.study.load import load_study
@@ -122,7 +123,8 @@ def train(study: Path, job: str, receipt: Path, output: Path) -> None:
             "epoch": (("seed", "step"), curve),
         }
     )
-    write.write_netcdf(output, {"/": root, "/history": history, "/provenance": clock.record()})
+    groups = {"/": root, "/history": history, "/provenance": clock.record()}
+    _publish(study, block, "train", output, groups)
     checkpoint.discard(saved)
 
 
@@ -188,7 +190,7 @@ def rays(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> No
     variables["log_det_coordinates"] = (("seed",), np.array(log_dets))
     root = _job_file("rays", block, jobs.fingerprint(found, block.id, "rays"), variables)
     root.attrs["num_parameters"] = network.num_parameters
-    write.write_netcdf(output, {"/": root, "/provenance": clock.record()})
+    _publish(study, block, "rays", output, {"/": root, "/provenance": clock.record()})
 
 
 def volume(study: Path, job: str, rays: Path, output: Path) -> None:
@@ -223,7 +225,7 @@ def volume(study: Path, job: str, rays: Path, output: Path) -> None:
     shape = variables["log_volume"][1].shape
     variables["num_evaluations"] = ((*basin, "estimator"), np.broadcast_to(evaluations, shape))
     root = _job_file("volumes", block, jobs.fingerprint(found, block.id, "volume"), variables)
-    write.write_netcdf(output, {"/": root, "/provenance": clock.record()})
+    _publish(study, block, "volume", output, {"/": root, "/provenance": clock.record()})
 
 
 def cube(study: Path, output: Path) -> None:
@@ -251,6 +253,19 @@ def show(cube: Path) -> None:
         print(summarize(opened))
 
 
+def orphans(should_cancel: bool, should_wait: bool) -> None:
+    """Say which jobs of earlier runs SLURM still has for this folder; cancel or await them."""
+    here = Path.cwd()
+    left = queue.queued(here)
+    print(queue.describe(left))
+    if should_cancel:
+        queue.cancel(left)
+        print(f"Cancelled {len(left)} jobs.")
+    if should_wait:
+        queue.wait(here)
+        print("All have ended.")
+
+
 def generate(root: Path) -> None:
     """Write the files generated from the code."""
     study_generated.generate(root)
@@ -260,6 +275,27 @@ def generate(root: Path) -> None:
 def _find(study: Path, job: str) -> tuple[Study, jobs.Job]:
     found = load_study(study)
     return found, jobs.find(found, job)
+
+
+def _publish(
+    study: Path, block: jobs.Job, verb: str, output: Path, groups: dict[str, xr.Dataset]
+) -> None:
+    """Write the file of a job that may not be the only one of its name.
+
+    A killed submitter leaves jobs behind, and its successor starts the same ones again. The first
+    to end writes; the last finds the same results and leaves them and their time stamp alone, or
+    finds that the study has changed since it began and writes nothing.
+    """
+    fingerprint = groups["/"].attrs["fingerprint"]
+    if jobs.fingerprint(load_study(study), block.id, verb) != fingerprint:
+        raise StudyError(
+            f"{study}: the study was changed while this job ran; its result is not written to "
+            f"{output}"
+        )
+    if write.holds(output, groups):
+        logger.info("%s: another process has written the same results; they stay", output)
+        return
+    write.write_netcdf(output, groups)
 
 
 def _load(study: Study, dataset: str) -> Data:

@@ -31,6 +31,7 @@ ORDER = [
     "volume",
     "cube",
     "figures",
+    "slurm",
     "measure",
     "verbs",
     "cli",

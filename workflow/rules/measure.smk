@@ -21,8 +21,9 @@ rule rays:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=2000,
+        runtime=20,
+        gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
         fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "rays"),
@@ -52,8 +53,9 @@ rule volume:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=1500,
+        runtime=10,
+        volumes_at_once=1,
     params:
         study=jobs.study_file(STUDY),
         fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "volume"),

@@ -19,8 +19,9 @@ rule train:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=2000,
+        runtime=20,
+        gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
         fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "train"),
