@@ -18,8 +18,9 @@ from basins.cube import read, schema, write
 from basins.cube.merge import merge
 from basins.cube.provenance import Clock
 from basins.cube.summary import summarize
+from basins.datasets import images, subsets
 from basins.datasets import load as datasets
-from basins.datasets import subsets
+from basins.datasets.scratch import local_root
 from basins.datasets.subsets import Data
 from basins.directions.coordinates import scaling
 from basins.losses import num_outputs
@@ -56,7 +57,9 @@ def fetch(study: Path, dataset: str, output: Path) -> None:
     """Fetch a data set, check it against the study, write its receipt."""
     found = load_study(study)
     name = jobs.dataset_named(found, dataset)
-    data = _load(found, name)
+    if name in images.SETS:
+        images.download(name, _data_root(found))
+    data = _load(found.model_copy(update={"scratch": None}), name)
     with whole_or_not_at_all(output) as partial:
         partial.write_text(json.dumps(datasets.receipt(data), indent=2) + "\n", encoding="utf-8")
     logger.info(
@@ -298,8 +301,16 @@ def _publish(
     write.write_netcdf(output, groups)
 
 
+def _data_root(study: Study) -> Path | None:
+    return Path(study.data_root) if study.data_root else None
+
+
 def _load(study: Study, dataset: str) -> Data:
-    data = datasets.load(dataset, Path(study.data_root) if study.data_root else None)
+    root = _data_root(study)
+    if study.scratch and dataset in images.SETS:
+        files = images.SETS[dataset].files
+        root = local_root(dataset, files, images.data_root(root), study.scratch)
+    data = datasets.load(dataset, root)
     for key, sizes in (("train", study.train_sizes), ("landscape", study.landscape_sizes)):
         # Built-in data sets were checked before; the size of a user's own is known only now.
         if sizes[-1] > len(data.targets):

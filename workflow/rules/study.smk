@@ -5,7 +5,6 @@ Provides: STUDY, the `{job}` and `{dataset}` wildcards' limits, and the resolved
           every verb reads (written when a run starts, never by a dry run).
 """
 
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +18,7 @@ try:
     STUDY = load.parse_study(config, source=", ".join(map(str, workflow.configfiles)))
 except StudyError as error:
     raise WorkflowError(str(error)) from None
+
 if workflow.is_main_process:
     stale.mark(STUDY)
 
@@ -28,12 +28,14 @@ GPUS = 0 if STUDY.device == "cpu" else 1
 def look_at_the_cluster():
     """Say before anything is submitted what the cluster cannot do, and which old jobs it still has."""
     remote = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    requests = {preflight.Request.of(job.rule.name, job.threads, job.resources) for job in remote}
-    settings, limits = workflow.executor_settings, workflow.resource_settings
-    limited = [name for name in limits.resources if not workflow.resource_scopes.is_local(name)]
+    requests = {
+        preflight.Request.of(job.rule.name, job.threads, job.resources)
+        for job in remote
+    }
+    settings = workflow.executor_settings
     try:
+        preflight.check_arrays(settings.array_jobs)
         preflight.check(requests, settings.partition_config)
-        preflight.check_arrays(settings.array_jobs, limits.nodes < sys.maxsize or bool(limited))
         if left := queue.queued(Path.cwd()):
             logger.warning(queue.describe(left))
     except preflight.ClusterError as error:

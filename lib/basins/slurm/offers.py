@@ -142,8 +142,9 @@ def _partitions(path: Path) -> dict[str, dict[str, Any]]:
             str(name): dict(limits or {}) for name, limits in mapping["partitions"].items()
         }
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise ClusterError(
-            f"{path}: not a partition file, a mapping `partitions` of names to limits ({error})"
+            f"{path}: not a partition file, a mapping `partitions` of names to limits ({reason})"
         ) from error
     return partitions
 

@@ -74,21 +74,22 @@ def check(requests: Iterable[Request], partition_file: Path | None) -> None:
         _check_account(account)
 
 
-def check_arrays(arrays: str | None, is_limited: bool) -> None:
-    """Refuse job arrays together with a limit on jobs, with which the executor waits for ever.
+def check_arrays(arrays: str | None) -> None:
+    """Refuse job arrays, with which the executor loses results and may wait for ever.
 
-    It sends an array when all ready jobs of a rule have been selected; with a limit they never are.
+    Up to version 2.8 each task of an array looks for the first task's files when it ends, fails
+    without them and removes them when it fails itself (snakemake-executor-plugin-slurm, issue 447),
+    and a limit on jobs makes it wait for jobs that were never selected: docs/cluster.md.
 
     Raises
     ------
     ClusterError
-        If both are given.
+        If arrays were asked for.
     """
-    if is_limited and arrays and arrays != "none":
+    if arrays:
         raise ClusterError(
-            "--jobs or --resources limits how many jobs may be submitted, and job arrays would wait "
-            "for the rest for ever; add `--slurm-array-jobs none` to submit jobs one by one, or "
-            "drop the limit"
+            "--slurm-array-jobs: the executor's job arrays judge every task by the files of the "
+            "first, and so lose results; leave the option out (docs/cluster.md says more)"
         )
 
 

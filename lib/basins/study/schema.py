@@ -148,6 +148,11 @@ class Study(Strict):
         default=None,
         description="folder of real data sets; default the variable BASINS_DATA, then ./data",
     )
+    scratch: str | None = Field(
+        default=None,
+        description="folder on a computing machine's own disk to which real data sets are copied "
+        "first, such as `$TMPDIR`; default: they are read where they are",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where to compute; `auto` takes a GPU if there is one"
     )

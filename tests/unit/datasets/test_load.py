@@ -1,8 +1,12 @@
 """Data sets: shapes, known facts of the real ones, a sentence for whatever is malformed."""
 
+import socket
+
 import numpy as np
 import pytest
 
+from basins.datasets import images
+from basins.datasets.images import download
 from basins.datasets.load import check_receipt, load, receipt
 from basins.datasets.swiss_roll import spirals
 from basins.study.resolve import DATASETS
@@ -71,15 +75,39 @@ def test_real_images_are_the_official_ones(data_root, name, shape, counts):
     assert data.inputs.std(axis=(0, 2, 3)) == pytest.approx(1, abs=2e-3)
 
 
-def test_missing_images_name_the_expected_path(tmp_path, monkeypatch):
-    import socket
+@pytest.fixture
+def no_network(monkeypatch):
+    """Refuse every look-up of a host, and count them."""
+    asked = []
 
-    def no_network(*_arguments, **_options):
+    def refuse(*arguments, **_options):
+        asked.append(arguments[0])
         raise OSError("no network in this test")
 
-    monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    with pytest.raises(ValueError, match=f"data set mnist: its files are not at {tmp_path}/MNIST"):
-        load("mnist", tmp_path)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return asked
+
+
+def test_missing_images_name_the_expected_path(tmp_path, no_network):
+    with pytest.raises(
+        ValueError, match=rf"could not be downloaded .* at {tmp_path}/MNIST, or set"
+    ):
+        download("mnist", tmp_path)
+    assert no_network
+    with pytest.raises(ValueError, match=r"put them at .*/train_32x32.mat, .*/test_32x32.mat"):
+        download("svhn", tmp_path)
+
+
+def test_jobs_never_ask_the_network(tmp_path, no_network):
+    for name in images.SETS:
+        with pytest.raises(ValueError, match=f"data set {name}: its files are damaged or missing"):
+            load(name, tmp_path)
+    assert not no_network
+
+
+def test_images_that_are_there_are_not_downloaded(data_root, no_network):
+    download("mnist", data_root)
+    assert not no_network
 
 
 GOOD = (np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones((2, 2)), np.array([0, 1]))

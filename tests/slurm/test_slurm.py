@@ -1,0 +1,244 @@
+"""The tiny study on real SLURM daemons: a local run's cube comes out, whatever fails on the way.
+
+Faults are caused once the jobs they hit are seen running. The daemons, their two nodes and their
+pretended GPUs come from tests/slurm/cluster; without root or Debian's packages these tests are
+skipped.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import xarray as xr
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "tests" / "slurm" / "cluster"
+CUBE = "results/tiny/cube.nc"
+COMMANDS = ["slurmctld", "slurmd", "munged", "sinfo"]
+
+pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
+
+
+def cluster(*command):
+    return subprocess.run([CLUSTER, *command], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nodes():
+    """Two idle nodes; taken down at the end."""
+    missing = [name for name in COMMANDS if not shutil.which(name)]
+    if os.geteuid() or missing:
+        pytest.skip(
+            "NO SLURM HERE, SO THE PROFILE IS NOT TESTED: it takes root and Debian's slurmctld, "
+            f"slurmd, slurm-client and munge (missing: {missing or 'root'})"
+        )
+    up = cluster("up")
+    if up.returncode:
+        pytest.skip(f"NO SLURM HERE, SO THE PROFILE IS NOT TESTED: {up.stderr.strip()}")
+    yield
+    cluster("down")
+
+
+@pytest.fixture
+def folder(checkout):
+    """A checkout of which no job is left behind."""
+    (checkout.folder / "slurm").symlink_to("profiles/slurm")
+    yield checkout
+    ids = [line.split("|")[0] for line in in_queue(checkout)]
+    if ids:
+        subprocess.run(["scancel", *ids], check=False)
+    for node in ("node1", "node2"):
+        if not daemon_runs(node):
+            cluster("start-node", node)
+
+
+def daemon_runs(node):
+    return any(
+        f"-N {node} " in " ".join(p.info["cmdline"]) for p in psutil.process_iter(["cmdline"])
+    )
+
+
+def submit(checkout, *options, target=CUBE):
+    """Start Snakemake as a user would, but asking SLURM more often; its output goes to a file."""
+    with (checkout.folder / "snakemake.log").open("a") as log:
+        return checkout.start(
+            *["snakemake", target, "--profile", "slurm", *options],
+            *["--slurm-init-seconds-before-status-checks", "2"],
+            *["--seconds-between-status-checks", "1"],
+            *["--configfile", "tests/studies/tiny.yaml"],
+            stdout=log,
+            start_new_session=True,
+        )
+
+
+def said(checkout):
+    return (checkout.folder / "snakemake.log").read_text(errors="replace")
+
+
+def finish(checkout, process, timeout=300):
+    """Wait for the end of a run, which must be a good one."""
+    try:
+        process.wait(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"the run did not end in {timeout} s:\n{said(checkout)[-6000:]}")
+    assert process.returncode == 0, said(checkout)[-6000:]
+
+
+def assert_same_cube(checkout, tiny_run):
+    for group in ["/", "/rays", "/history"]:
+        with (
+            xr.open_dataset(checkout.folder / CUBE, group=group) as ours,
+            xr.open_dataset(tiny_run.folder / CUBE, group=group) as theirs,
+        ):
+            xr.testing.assert_identical(ours.load(), theirs.load())
+
+
+def in_queue(checkout, states="PENDING,RUNNING,COMPLETING"):
+    command = ["squeue", "--noheader", "--array", "--states", states, "--format", "%i|%N|%k|%Z"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if line.endswith(f"|{checkout.folder}")]
+
+
+def until(condition, seconds=120):
+    """Return what `condition` gives once it is true."""
+    for _ in range(int(seconds / 0.2)):
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def running(checkout, rule):
+    """Return (job id, node) of a rule's jobs once one of them computes."""
+
+    def look():
+        if not processes(checkout, rule):
+            return []
+        lines = [line.split("|") for line in in_queue(checkout, "RUNNING")]
+        return [
+            (number, node) for number, node, what, _ in lines if what.startswith(f"rule_{rule}")
+        ]
+
+    return until(look)
+
+
+def processes(checkout, verb):
+    """Return the `basins <verb>` processes of this checkout."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = " ".join(process.cmdline())
+            if f"/basins {verb} " in words and process.cwd() == str(checkout.folder):
+                found.append(process)
+    return found
+
+
+def test_study_runs_and_needs_nothing_after_that(folder, tiny_run):
+    finish(folder, submit(folder, target="all"))
+    assert_same_cube(folder, tiny_run)
+    logs = {path.parent.name for path in (folder.folder / "results/tiny/logs").rglob("*.log")}
+    assert logs >= {"cube", "figure", "fetch"}
+    status, output = folder.run(
+        "snakemake", "--profile", "slurm", "--dry-run", "--configfile", "tests/studies/tiny.yaml"
+    )
+    assert status == 0
+    assert "Nothing to be done" in output
+
+
+def test_job_cancelled_and_job_out_of_time(folder, tiny_run):
+    process = submit(folder)
+    number, _ = running(folder, "train")[0]
+    subprocess.run(["scancel", number], check=True)
+    number, _ = running(folder, "rays")[0]
+    for stuck in processes(folder, "rays"):
+        stuck.suspend()
+    subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=00:00:05"], check=True)
+    until(lambda: number not in " ".join(in_queue(folder, "RUNNING")))
+    for stuck in processes(folder, "rays"):
+        stuck.resume()
+    finish(folder, process)
+    assert "SLURM status is: 'CANCELLED'" in said(folder)
+    assert "SLURM status is: 'TIMEOUT'" in said(folder)
+    assert_same_cube(folder, tiny_run)
+
+
+def test_node_that_comes_back_and_node_that_stays_dead(folder, tiny_run):
+    process = submit(folder)
+    _, node = running(folder, "train")[0]
+    cluster("stop-node", node)
+    cluster("start-node", node)
+    _, node = running(folder, "rays")[0]
+    cluster("stop-node", node)
+    finish(folder, process)
+    assert_same_cube(folder, tiny_run)
+
+
+def test_controller_down_for_a_minute(folder, tiny_run):
+    process = submit(folder)
+    running(folder, "train")
+    cluster("stop-controller")
+    time.sleep(60)
+    cluster("start-controller")
+    finish(folder, process)
+    assert_same_cube(folder, tiny_run)
+
+
+def test_submitter_killed_with_its_jobs_running_then_after_they_ended(folder, tiny_run):
+    """The second run meets the first one's jobs; the third what the second's left, one file cut."""
+    process = submit(folder)
+    running(folder, "train")
+    process.kill()
+    process.wait()
+    folder.snakemake("--unlock")
+    process = submit(folder)
+    until(lambda: "still in SLURM's queue" in said(folder))
+    running(folder, "rays")
+    process.kill()
+    process.wait()
+    folder.snakemake("--unlock")
+    status, output = folder.run("basins", "orphans", "--wait")
+    assert (status, in_queue(folder)) == (0, []), output
+    rays = sorted((folder.folder / "results/tiny/rays").rglob("*.h5"))
+    minima = sorted((folder.folder / "results/tiny/minima").rglob("*.h5"))
+    minima[0].write_bytes(minima[0].read_bytes()[:1000])
+    kept = {path: path.stat().st_mtime_ns for path in minima[1:]}
+    assert rays
+    finish(folder, submit(folder))
+    assert_same_cube(folder, tiny_run)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_orphans_are_cancelled(folder):
+    process = submit(folder)
+    running(folder, "train")
+    process.kill()
+    process.wait()
+    status, output = folder.run("basins", "orphans", "--cancel")
+    assert status == 0
+    assert "Cancelled" in output
+    until(lambda: not in_queue(folder))
+
+
+def test_disk_full_during_a_write(folder, tiny_run):
+    """With too little space jobs fail in one sentence and leave no half file."""
+    results = folder.folder / "results"
+    results.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", results], check=True)
+    try:
+        process = submit(folder)
+        process.wait(timeout=300)
+        assert process.returncode
+        assert "No space left on device" in said(folder)
+        subprocess.run(["mount", "-o", "remount,size=100m", results], check=True)
+        finish(folder, submit(folder))
+        assert_same_cube(folder, tiny_run)
+        assert not list(results.rglob("*.partial*"))
+    finally:
+        subprocess.run(["umount", results], check=True)
