@@ -21,6 +21,8 @@ VERBS = {
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
+    "plan": "say what is left of a study and what it will cost: jobs, hours, memory, bytes",
+    "calibrate": "measure what this machine takes to train and to measure, for `basins plan`",
     "orphans": "list, await or cancel the SLURM jobs that a killed run of this folder left behind",
     "generate": "write the files generated from the code (schema, key table, cube specification)",
 }
@@ -73,6 +75,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     show = verb("show")
     show.add_argument("cube", type=Path, help="cube of a study, or one of its job files")
+    plan = verb("plan")
+    plan.add_argument("study", type=Path, help="study file")
+    plan.add_argument("--gpus", type=int, help="GPUs the wall time assumes (default: 1)")
+    plan.add_argument("--cpus", type=int, help="CPU workers (default: this machine's)")
+    plan.add_argument("--calibration", type=Path, help="file of `basins calibrate` to price by")
+    plan.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    calibrate = verb("calibrate")
+    calibrate.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="what to measure"
+    )
+    calibrate.add_argument(
+        "--threads", type=int, default=1, help="CPU threads of a job (default: 1)"
+    )
+    calibrate.add_argument(
+        "--seconds", type=float, default=60.0, help="how long to measure (default: 60)"
+    )
+    calibrate.add_argument("--output", type=Path, help="file to write (default: in results)")
     orphans = verb("orphans")
     action = orphans.add_mutually_exclusive_group()
     action.add_argument(

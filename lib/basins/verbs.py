@@ -25,6 +25,9 @@ from basins.datasets.subsets import Data
 from basins.directions.coordinates import scaling
 from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
+from basins.plan import calibrate as calibrating
+from basins.plan import calibration as calibrations
+from basins.plan import table
 from basins.progress import progress
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import RaySet, measure_rays
@@ -254,6 +257,31 @@ def show(cube: Path) -> None:
     with read.open_cube(cube) as opened:
         schema.validate(opened, "/")
         print(summarize(opened))
+
+
+def plan(
+    study: Path,
+    gpus: int | None = None,
+    cpus: int | None = None,
+    calibration: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Print what is left of a study and what it will cost."""
+    found = load_study(study)
+    priced = table.plan(found, gpus, cpus, calibration)
+    if as_json:
+        print(json.dumps(table.as_json(priced), indent=2))
+    else:
+        print(table.text(priced, found.seeds_per_job))
+
+
+def calibrate(device: str, threads: int, seconds: float, output: Path | None = None) -> None:
+    """Measure what this machine takes to train and to measure, and keep it for plans."""
+    measured = calibrating.calibrate(device, threads, seconds)
+    path = output or jobs.calibration_file(measured.device, measured.threads)
+    calibrations.save(measured, path)
+    worst = max(measured.misfit.values())
+    logger.info("%s: %s, fitted within a factor %.2f", path, measured.device, worst)
 
 
 def orphans(should_cancel: bool, should_wait: bool) -> None:

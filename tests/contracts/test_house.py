@@ -31,6 +31,7 @@ ORDER = [
     "volume",
     "cube",
     "figures",
+    "plan",
     "slurm",
     "measure",
     "verbs",

@@ -56,6 +56,8 @@ def folder(checkout):
     for node in ("node1", "node2"):
         if not daemon_runs(node):
             cluster("start-node", node)
+    resume = ["scontrol", "update", "NodeName=node[1-2]", "State=RESUME"]
+    subprocess.run(resume, check=False, capture_output=True)
 
 
 def daemon_runs(node):
@@ -194,11 +196,16 @@ def test_submitter_killed_with_its_jobs_running_then_after_they_ended(folder, ti
     """The second run meets the first one's jobs; the third what the second's left, one file cut."""
     process = submit(folder)
     running(folder, "train")
+    slow = processes(folder, "train")
+    for job in slow:
+        job.suspend()
     process.kill()
     process.wait()
     folder.snakemake("--unlock")
     process = submit(folder)
     until(lambda: "still in SLURM's queue" in said(folder))
+    for job in slow:
+        job.resume()
     running(folder, "rays")
     process.kill()
     process.wait()

@@ -5,6 +5,7 @@ Provides: STUDY, the `{job}` and `{dataset}` wildcards' limits, and the resolved
           every verb reads (written when a run starts, never by a dry run).
 """
 
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -22,6 +23,7 @@ except StudyError as error:
 if workflow.is_main_process:
     stale.mark(STUDY)
 
+SACCT = Path(workflow.basedir) / "profiles" / "slurm" / "without-accounting"
 GPUS = 0 if STUDY.device == "cpu" else 1
 
 
@@ -36,6 +38,9 @@ def look_at_the_cluster():
     try:
         preflight.check_arrays(settings.array_jobs)
         preflight.check(requests, settings.partition_config)
+        if not preflight.has_accounting():
+            # The executor asks sacct when squeue fails once; see the script there.
+            os.environ["PATH"] = f"{SACCT}{os.pathsep}{os.environ['PATH']}"
         if left := queue.queued(Path.cwd()):
             logger.warning(queue.describe(left))
     except preflight.ClusterError as error:

@@ -114,8 +114,8 @@ def _read(name: str, folder: Path, part: dict[str, Any], may_download: bool) -> 
 def _missing(name: str, folder: Path, why: str) -> ValueError:
     places = ", ".join(str(folder / file) for file in SETS[name].files)
     return ValueError(
-        f"data set {name}: its files {' '.join(why.split())}; put them at {places}, or set data_root or BASINS_DATA "
-        "to the folder that holds them"
+        f"data set {name}: its files {' '.join(why.split())}; put them at {places}, or set "
+        "data_root or BASINS_DATA to the folder that holds them"
     )
 
 

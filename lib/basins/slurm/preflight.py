@@ -148,16 +148,24 @@ def _words(request: Request) -> str:
     return ", ".join(parts)
 
 
-def _check_account(account: str) -> None:
+def has_accounting() -> bool:
+    """Tell whether SLURM keeps a record of jobs and accounts (`sacct` answers)."""
+    return not _config().get("AccountingStorageType", "").endswith("none")
+
+
+def _config() -> dict[str, str]:
     pairs = (line.partition("=") for line in lines(["scontrol", "show", "config"]))
-    config = {name.strip(): value.strip() for name, _, value in pairs}
-    if config.get("AccountingStorageType", "").endswith("none"):
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _check_account(account: str) -> None:
+    if not has_accounting():
         if account:
             raise ClusterError(
                 f"slurm_account {account!r}: this cluster keeps no accounts; remove slurm_account"
             )
         return
-    if not account and "associations" not in config.get("AccountingStorageEnforce", ""):
+    if not account and "associations" not in _config().get("AccountingStorageEnforce", ""):
         return
     user = f"user={getpass.getuser()}"
     query = ["sacctmgr", "--noheader", "--parsable2", "list", "associations", user]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,17 @@ def log_file(study: Study, verb: str, job_id: str) -> Path:
 def benchmark_file(study: Study, verb: str, job_id: str) -> Path:
     """Return where Snakemake writes seconds and memory of a verb."""
     return results_folder(study) / "benchmarks" / verb / f"{job_id}.tsv"
+
+
+def calibrations_folder() -> Path:
+    """Return the folder of measured prices of machines."""
+    return RESULTS / "calibrations"
+
+
+def calibration_file(device: str, threads: int) -> Path:
+    """Return where the prices of a device are kept."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", device).strip("-").lower()
+    return calibrations_folder() / f"{name}-threads-{threads}.json"
 
 
 def path_name(name: str) -> str:

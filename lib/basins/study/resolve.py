@@ -19,17 +19,23 @@ class DatasetEntry:
     target: str
     num_train: int
     num_classes: int
+    num_test: int
+    input_shape: tuple[int, ...]
 
 
 DATASETS = {
-    "digits": DatasetEntry("basins.datasets.digits:load", 1437, 10),
-    "swiss-roll": DatasetEntry("basins.datasets.swiss_roll:load", 2000, 2),
-    "circles": DatasetEntry("basins.datasets.circles:load", 2000, 2),
-    "modular-addition": DatasetEntry("basins.datasets.modular_addition:load", 9409, 97),
-    "mnist": DatasetEntry("basins.datasets.images:load_mnist", 60000, 10),
-    "fashion-mnist": DatasetEntry("basins.datasets.images:load_fashion_mnist", 60000, 10),
-    "cifar10": DatasetEntry("basins.datasets.images:load_cifar10", 50000, 10),
-    "svhn": DatasetEntry("basins.datasets.images:load_svhn", 73257, 10),
+    "digits": DatasetEntry("basins.datasets.digits:load", 1437, 10, 360, (1, 8, 8)),
+    "swiss-roll": DatasetEntry("basins.datasets.swiss_roll:load", 2000, 2, 4000, (2,)),
+    "circles": DatasetEntry("basins.datasets.circles:load", 2000, 2, 4000, (2,)),
+    "modular-addition": DatasetEntry(
+        "basins.datasets.modular_addition:load", 9409, 97, 9409, (194,)
+    ),
+    "mnist": DatasetEntry("basins.datasets.images:load_mnist", 60000, 10, 10000, (1, 28, 28)),
+    "fashion-mnist": DatasetEntry(
+        "basins.datasets.images:load_fashion_mnist", 60000, 10, 10000, (1, 28, 28)
+    ),
+    "cifar10": DatasetEntry("basins.datasets.images:load_cifar10", 50000, 10, 10000, (3, 32, 32)),
+    "svhn": DatasetEntry("basins.datasets.images:load_svhn", 73257, 10, 26032, (3, 32, 32)),
 }
 
 # Pattern of a model's name, how people should read it, and its builder.

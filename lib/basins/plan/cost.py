@@ -1,0 +1,296 @@
+"""Operations, evaluations and bytes of a job, from the study alone.
+
+A job's cost is a vector of counts (`TRAIN`, `RAYS`, `VOLUME`), each the number of times something
+of known price happens; `basins.plan.calibration` holds the prices of a machine.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from basins.datasets import load as datasets
+from basins.losses import num_outputs
+from basins.models.functional import build
+from basins.rays.measure_rays import MAX_BYTES
+from basins.rays.torch_path import CHUNK
+from basins.study import jobs
+from basins.study.resolve import DATASETS
+from basins.study.schema import Study
+
+Array = NDArray[np.float64]
+
+# What is counted. A pass is the forward pass of one example through one network.
+TRAIN = (
+    "layer_calls",
+    "parameter_updates",
+    "linear_operations",
+    "convolution_operations",
+    "numbers",
+)
+RAYS = (
+    "layer_calls",
+    "parameter_moves",
+    "direction_numbers",
+    "linear_operations",
+    "convolution_operations",
+    "numbers",
+)
+VOLUME = ("radii",)
+COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME}
+
+BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
+TEST_POINTS = 64  # points of many directions that one call evaluates at most
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What one forward pass of one example takes.
+
+    Attributes
+    ----------
+    num_parameters
+        Parameters.
+    num_layers
+        Modules without children: the calls of a pass.
+    linear, convolution
+        Multiply-adds in fully connected and convolutional layers.
+    numbers
+        Activations of all layers together.
+    widest
+        Most activations of one layer, the input included.
+    """
+
+    num_parameters: int
+    num_layers: int
+    linear: int
+    convolution: int
+    numbers: int
+    widest: int
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Sizes of a data set."""
+
+    num_train: int
+    num_test: int
+    num_classes: int
+    input_shape: tuple[int, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its float32 inputs."""
+        return 4 * (self.num_train + self.num_test) * math.prod(self.input_shape)
+
+
+@functools.cache
+def data_facts(name: str, root: str | None = None) -> DataFacts:
+    """Return the sizes of a data set; a user's own is loaded for that, a known one is not."""
+    if name in DATASETS:
+        entry = DATASETS[name]
+        return DataFacts(entry.num_train, entry.num_test, entry.num_classes, entry.input_shape)
+    data = datasets.load(name, Path(root) if root else None)
+    return DataFacts(len(data.targets), len(data.test_targets), data.num_classes, data.input_shape)
+
+
+@functools.cache
+def network_cost(model: str, input_shape: tuple[int, ...], outputs: int) -> NetworkCost:
+    """Return what a forward pass of a model takes, by running one and watching its layers."""
+    return module_cost(build(model, input_shape, outputs, 0), input_shape)
+
+
+def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
+    """Return what a forward pass of `module` takes.
+
+    Examples
+    --------
+    >>> cost = module_cost(nn.Linear(3, 2), (3,))
+    >>> cost.num_parameters, cost.linear, cost.convolution
+    (8, 6, 0)
+    """
+    counts = {"linear": 0, "convolution": 0, "numbers": 0, "layers": 0}
+    widest = [math.prod(input_shape)]
+
+    def watch(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        counts["layers"] += 1
+        counts["numbers"] += output.numel()
+        widest.append(output.numel())
+        if isinstance(layer, nn.Linear):
+            counts["linear"] += output.numel() * layer.in_features
+        elif isinstance(layer, nn.modules.conv._ConvNd):
+            weight = layer.weight
+            counts["convolution"] += output.numel() * weight[0].numel()
+
+    leaves = [layer for layer in module.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(watch) for layer in leaves]
+    try:
+        with torch.no_grad():
+            module.eval()(torch.zeros(1, *input_shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return NetworkCost(
+        num_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        num_layers=counts["layers"],
+        linear=counts["linear"],
+        convolution=counts["convolution"],
+        numbers=counts["numbers"],
+        widest=max(widest),
+    )
+
+
+def job_network(study: Study, job: jobs.Job) -> tuple[NetworkCost, DataFacts]:
+    """Return the network and the data set of a job."""
+    facts = data_facts(job.dataset, study.data_root)
+    outputs = num_outputs(study.recipes[job.recipe].loss, facts.num_classes)
+    return network_cost(job.model, facts.input_shape, outputs), facts
+
+
+def train_counts(
+    network: NetworkCost, seeds: int, size: int, tests: int, epochs: int, batch: int
+) -> Array:
+    """Return the counts of `TRAIN`: all seeds of a job in one stacked loop.
+
+    Parameters
+    ----------
+    network
+        One network.
+    seeds
+        Networks trained together.
+    size, tests
+        Examples trained on and tested on.
+    epochs, batch
+        Passes over the training examples, and examples a step.
+    """
+    steps = epochs * math.ceil(size / batch)
+    # At the end: loss and accuracy on both sets, and the norm of the gradient.
+    passes = seeds * (BACKWARD * epochs * size + (BACKWARD + 1) * size + tests)
+    return np.array(
+        [
+            steps * network.num_layers,
+            steps * seeds * network.num_parameters,
+            passes * network.linear,
+            passes * network.convolution,
+            passes * network.numbers,
+        ],
+        dtype=np.float64,
+    )
+
+
+def evaluations(landscapes: int, thresholds: int, per_ray: tuple[float, float]) -> Array:
+    """Return the evaluations a ray needs in each landscape, smallest landscape first.
+
+    A ray is scanned once for all landscapes, then each cell (landscape, threshold) is narrowed,
+    from the largest landscape to the smallest; an evaluation in one serves all smaller ones.
+
+    Parameters
+    ----------
+    landscapes, thresholds
+        How many.
+    per_ray
+        Evaluations of the scan, and of one cell.
+    """
+    scan, cell = per_ray
+    return np.asarray(scan + cell * thresholds * np.arange(landscapes, 0, -1.0))
+
+
+def rays_counts(
+    network: NetworkCost, rays: int, sizes: list[int], in_each: Array, minima: int
+) -> Array:
+    """Return the counts of `RAYS`.
+
+    Parameters
+    ----------
+    network
+        One network.
+    rays
+        Directions of one minimum.
+    sizes
+        Sizes of the landscapes, increasing.
+    in_each
+        Evaluations a ray in each landscape.
+    minima
+        How many minima.
+    """
+    steps = np.diff([0, *sizes])
+    passes = minima * rays * float(in_each @ steps)
+    batch = max(1, min(64, MAX_BYTES // (16 * network.num_parameters)))
+    # Rays of a batch go through the solver together until the last of them is done.
+    chunks = np.ceil(np.array(sizes) / CHUNK)
+    calls = minima * math.ceil(rays / batch) * float(in_each @ np.diff([0, *chunks]))
+    moves = minima * rays * float(in_each[0]) * network.num_parameters
+    return np.array(
+        [
+            calls * network.num_layers,
+            moves,
+            minima * rays * network.num_parameters,
+            passes * network.linear,
+            passes * network.convolution,
+            passes * network.numbers,
+        ],
+        dtype=np.float64,
+    )
+
+
+def counts(study: Study, job: jobs.Job, verb: str, per_ray: tuple[float, float]) -> Array:
+    """Return what a job of `verb` does, in the counts `COUNTS[verb]`."""
+    network, facts = job_network(study, job)
+    volume = study.measure.volume
+    if verb == "train":
+        recipe = study.recipes[job.recipe]
+        batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
+        return train_counts(
+            network, len(job.seeds), job.train_size, facts.num_test, recipe.epochs, batch
+        )
+    cells = len(study.landscape_sizes) * len(volume.thresholds)
+    if verb == "rays":
+        in_each = evaluations(len(study.landscape_sizes), len(volume.thresholds), per_ray)
+        sizes = study.landscape_sizes
+        return rays_counts(network, volume.directions, sizes, in_each, len(job.seeds))
+    return np.array([len(job.seeds) * cells * volume.directions], dtype=np.float64)
+
+
+def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
+    """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
+    network, facts = job_network(study, job)
+    seeds, volume = len(job.seeds), study.measure.volume
+    radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
+    if verb == "volume":
+        return 8.0 * seeds * radii * 4
+    example = 4 * math.prod(facts.input_shape)
+    # Read as bytes, turned into float32, normalised.
+    data = 2.25 * facts.num_bytes
+    if verb == "train":
+        recipe = study.recipes[job.recipe]
+        batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
+        subset = seeds * job.train_size * example
+        graph = seeds * min(batch, job.train_size) * 4 * 3 * network.numbers
+        tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
+        state = 10 * seeds * 4 * network.num_parameters
+        return data + subset + max(graph, tests) + state
+    subset = study.landscape_sizes[-1] * example
+    batch = max(1, min(64, MAX_BYTES // (16 * network.num_parameters)))
+    directions = batch * 8 * 4 * network.num_parameters
+    chunk = min(CHUNK, study.landscape_sizes[-1])
+    points = min(batch, TEST_POINTS) * (
+        2 * 4 * network.num_parameters + 12 * chunk * network.widest
+    )
+    return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4
+
+
+def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
+    """Return the bytes of a job's result file."""
+    network, _ = job_network(study, job)
+    seeds, volume = len(job.seeds), study.measure.volume
+    cells = len(study.landscape_sizes) * len(volume.thresholds)
+    if verb == "train":
+        return seeds * 4.0 * network.num_parameters
+    if verb == "rays":
+        return seeds * (8.0 + 2 + 8) * cells * volume.directions
+    return seeds * 8.0 * cells * 10

@@ -1,0 +1,222 @@
+"""The price of a study: seconds, memory and bytes of every job left to do, and the time of all."""
+
+import heapq
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from basins.plan import calibration, cost
+from basins.plan.calibration import Calibration
+from basins.plan.remaining import VERBS, Remaining
+from basins.study import jobs
+from basins.study.schema import Study
+
+# A cluster is asked for more than is expected: it kills what exceeds its request.
+MEMORY_MARGIN, TIME_MARGIN = 1.3, 3.0
+LEAST_MINUTES, MEMORY_STEP = 10, 100 * 2**20
+# CUDA's own libraries, on a machine where no job of it was ever measured.
+UNKNOWN_GPU_BYTES = 4e9
+
+
+@dataclass(frozen=True)
+class RulePrice:
+    """What the jobs of one rule take together.
+
+    Attributes
+    ----------
+    rule
+        Name of the rule.
+    num_jobs
+        Jobs to be done.
+    seconds
+        Of all jobs together.
+    longest
+        Seconds of the longest job.
+    peak_bytes
+        Memory of the largest job.
+    result_bytes
+        Bytes that all jobs write.
+    on_gpu
+        Whether the jobs compute on a GPU.
+    """
+
+    rule: str
+    num_jobs: int
+    seconds: float
+    longest: float
+    peak_bytes: float
+    result_bytes: float
+    on_gpu: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a cluster is asked for, for one job: memory (MB) and run time (minutes)."""
+
+    mem_mb: int
+    minutes: int
+
+
+class Pricer:
+    """Prices the jobs of one study; jobs that differ in nothing but their seeds cost the same."""
+
+    def __init__(self, study: Study, compute: Calibration, cpu: Calibration) -> None:
+        self.study = study
+        self.compute = compute
+        self.cpu = cpu
+        self._known: dict[tuple[object, ...], tuple[float, float, float]] = {}
+
+    def job(self, job: jobs.Job, verb: str) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of one job."""
+        alike = (verb, job.model, job.dataset, job.recipe, job.train_size, len(job.seeds))
+        if alike not in self._known:
+            self._known[alike] = self._price(job, verb)
+        return self._known[alike]
+
+    def _price(self, job: jobs.Job, verb: str) -> tuple[float, float, float]:
+        prices = self.cpu if verb == "volume" else self.compute
+        counted = cost.counts(self.study, job, verb, prices.per_ray)
+        seconds = prices.start_seconds[verb] + prices.price(verb, counted)
+        if verb != "volume":
+            facts = cost.data_facts(job.dataset, self.study.data_root)
+            seconds += prices.data_seconds_per_byte * facts.num_bytes
+        peak = prices.start_bytes[verb] + cost.peak_bytes(self.study, job, verb)
+        return seconds, peak, cost.result_bytes(self.study, job, verb)
+
+    def cube(self) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of merging the cube."""
+        listed = jobs.expand(self.study)
+        files = 3 * len(listed)
+        written = sum(sum(self.job(job, verb)[2] for verb in ("rays", "volume")) for job in listed)
+        seconds = self.cpu.start_seconds["cube"] + files * self.cpu.file_seconds
+        return seconds, self.cpu.start_bytes["cube"] + written, written
+
+    def figure(self) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of one figure."""
+        return self.cpu.start_seconds["figure"], self.cpu.start_bytes["figure"], 2e5
+
+    def fetch(self, dataset: str) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of checking a data set that is there."""
+        num_bytes = cost.data_facts(dataset, self.study.data_root).num_bytes
+        seconds = self.cpu.start_seconds["fetch"] + self.cpu.data_seconds_per_byte * num_bytes
+        return seconds, self.cpu.start_bytes["fetch"] + 2.25 * num_bytes, 500.0
+
+    def request(self, job: jobs.Job, verb: str) -> Request:
+        """Return what to ask a cluster for."""
+        seconds, peak, _ = self.job(job, verb)
+        is_guess = self.study.device != "cpu" and self.compute.kind == "cpu" and verb != "volume"
+        return request(seconds, peak + UNKNOWN_GPU_BYTES * is_guess)
+
+
+def pricer_of(study: Study) -> Pricer:
+    """Return the prices of a study by the newest calibrations there are."""
+    wanted = "cpu" if study.device == "cpu" else "cuda"
+    cpu = calibration.find("cpu")[0] or calibration.packaged()
+    return Pricer(study, calibration.find(wanted)[0] or cpu, cpu)
+
+
+def request(seconds: float, peak_bytes: float) -> Request:
+    """Return what to ask a cluster for, given what is expected.
+
+    Examples
+    --------
+    >>> request(seconds=3600, peak_bytes=1e9)
+    Request(mem_mb=1300, minutes=180)
+    """
+    steps = math.ceil(MEMORY_MARGIN * peak_bytes / MEMORY_STEP)
+    minutes = max(LEAST_MINUTES, math.ceil(TIME_MARGIN * seconds / 60))
+    return Request(mem_mb=100 * steps, minutes=minutes)
+
+
+def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice]:
+    """Return the price of each rule's remaining jobs, in the order of the workflow."""
+    parts: list[tuple[str, list[tuple[float, float, float]]]] = [
+        ("fetch", [pricer.fetch(name) for name in left.datasets]),
+        *((verb, [pricer.job(job, verb) for job in left.blocks[verb]]) for verb in VERBS),
+        ("cube", [] if left.has_cube else [pricer.cube()]),
+        ("figure", [pricer.figure() for _ in left.figures]),
+    ]
+    return [
+        RulePrice(
+            rule=rule,
+            num_jobs=len(listed),
+            seconds=sum(seconds for seconds, _, _ in listed),
+            longest=max((seconds for seconds, _, _ in listed), default=0.0),
+            peak_bytes=max((peak for _, peak, _ in listed), default=0.0),
+            result_bytes=sum(written for _, _, written in listed),
+            on_gpu=on_gpu and rule in {"train", "rays"},
+        )
+        for rule, listed in parts
+    ]
+
+
+def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
+    """Return the seconds of train, rays and volume of every job block left, and how many alike."""
+    blocks = dict.fromkeys(job for verb in VERBS for job in left.blocks[verb])
+    return Counter(
+        tuple(pricer.job(job, verb)[0] if job in left.blocks[verb] else 0.0 for verb in VERBS)
+        for job in blocks
+    )
+
+
+def ends(prices: list[RulePrice]) -> tuple[float, float]:
+    """Return the seconds before the first and after the last job block."""
+    longest = {price.rule: price.longest for price in prices}
+    return longest["fetch"], longest["cube"] + longest["figure"]
+
+
+def wall_seconds(
+    blocks: Counter[tuple[float, ...]], num_gpus: int, num_cpus: int, before: float, after: float
+) -> float:
+    """Return the expected time of a run: each worker takes the next job that is ready.
+
+    Parameters
+    ----------
+    blocks
+        Chains of seconds (train, rays, volume), and how many there are of each.
+    num_gpus, num_cpus
+        Workers: the first for train and rays, the second for volume. With no GPU all jobs share
+        `num_cpus`.
+    before, after
+        Seconds of what comes before all blocks and after them.
+    """
+    fast = [0.0] * (num_gpus or num_cpus)
+    slow = [0.0] * num_cpus if num_gpus else fast
+    # (when it is ready, order, chain, step): jobs start in the order in which they get ready.
+    ready = [(0.0, index, chain, 0) for index, chain in enumerate(blocks.elements())]
+    heapq.heapify(ready)
+    last = 0.0
+    while ready:
+        at, index, chain, step = heapq.heappop(ready)
+        workers = slow if step == 2 else fast
+        start = max(at, workers[0])
+        end = start + chain[step] if chain[step] else at
+        if chain[step]:
+            heapq.heapreplace(workers, end)
+        last = max(last, end)
+        if step < 2:
+            heapq.heappush(ready, (end, index, chain, step + 1))
+    return before + last + after
+
+
+def longest_chain(blocks: Counter[tuple[float, ...]], before: float, after: float) -> float:
+    """Return the seconds of the longest chain of jobs, which no number of workers shortens."""
+    return before + max((sum(chain) for chain in blocks), default=0.0) + after
+
+
+def seeds_per_job(pricer: Pricer, minutes: float = 5.0) -> tuple[int, float]:
+    """Return the block of seeds whose jobs last `minutes` if any does, and the longest's minutes.
+
+    The largest job of the study decides: blocks are the same for all train sizes.
+    """
+    study = pricer.study
+    largest = max(jobs.expand(study), key=lambda job: pricer.job(job, "train")[0])
+    chosen, lasts = 1, 0.0
+    for size in range(1, len(study.seeds) + 1):
+        block = jobs.Job(
+            largest.model, largest.dataset, largest.recipe, largest.train_size, tuple(range(size))
+        )
+        longest = max(pricer.job(block, verb)[0] for verb in ("train", "rays")) / 60
+        if size == 1 or longest <= minutes:
+            chosen, lasts = size, longest
+    return chosen, lasts

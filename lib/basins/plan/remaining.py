@@ -1,0 +1,110 @@
+"""Which jobs a run would do, and why: what is missing, damaged, or was made for another study."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from basins.cube import stale
+from basins.study import jobs
+from basins.study.load import load_study
+from basins.study.schema import Study, StudyError
+
+VERBS = ("train", "rays", "volume")
+
+# Keys of a study on which each verb's results depend beside its recipe; as in `jobs.fingerprint`.
+TRAIN_KEYS = ("subset_seed", "initialization_seed", "class_balanced", "device", "threads")
+RAYS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.volume")
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What is left to do.
+
+    Attributes
+    ----------
+    blocks
+        By verb (``train``, ``rays``, ``volume``): each job to be done, with the reason.
+    datasets
+        Data sets to be fetched.
+    has_cube
+        Whether the cube and all figures are there and nothing above them is done again.
+    figures
+        Figures to be drawn.
+    """
+
+    blocks: dict[str, dict[jobs.Job, str]]
+    datasets: list[str]
+    has_cube: bool
+    figures: list[str]
+
+    def reasons(self, verb: str) -> dict[str, int]:
+        """Return how many jobs of a verb are done again for each reason."""
+        found: dict[str, int] = {}
+        for reason in self.blocks[verb].values():
+            found[reason] = found.get(reason, 0) + 1
+        return found
+
+
+def remaining(study: Study) -> Remaining:
+    """Return what a run of `study` would do here and now.
+
+    Looks at every job file there is, reading one attribute of each.
+    """
+    changed = changed_keys(study)
+    fetched = [name for name in study.datasets if not jobs.dataset_file(study, name).is_file()]
+    blocks: dict[str, dict[jobs.Job, str]] = {verb: {} for verb in VERBS}
+    for job in jobs.expand(study):
+        above = "its data set is fetched" if job.dataset in fetched else ""
+        for verb in VERBS:
+            reason = _reason(study, job, verb, changed) or above
+            if reason:
+                blocks[verb][job] = reason
+                above = f"{verb} is done"
+    is_same = not any(blocks.values())
+    has_cube = is_same and jobs.cube_file(study).is_file()
+    missing = [name for name in jobs.FIGURES if not has_cube or not _has_figure(study, name)]
+    return Remaining(blocks, fetched, has_cube, missing)
+
+
+def _has_figure(study: Study, name: str) -> bool:
+    return all(jobs.figure_file(study, name, kind).is_file() for kind in ("png", "pdf"))
+
+
+def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> str:
+    """Return why a job is to be done though its inputs are there; '' if it is not."""
+    path = stale.FILES[verb](study, job.id)
+    if not path.is_file():
+        return "missing"
+    found = stale.fingerprint_of(path)
+    if found == jobs.fingerprint(study, job.id, verb):
+        return ""
+    if found is None:
+        return "damaged"
+    keys = [f"recipes.{job.recipe}", *(TRAIN_KEYS if verb == "train" else RAYS_KEYS)]
+    words = [text for text in changed if text.startswith(tuple(keys))]
+    return "; ".join(words) or "made by another version of the study"
+
+
+def changed_keys(study: Study) -> list[str]:
+    """Return what differs from the study of the last run, as ``key: old -> new``."""
+    path = jobs.study_file(study)
+    if not path.is_file():
+        return []
+    try:
+        before = load_study(path)
+    except StudyError:
+        return []
+    old, new = (_flat(one.model_dump(mode="json")) for one in (before, study))
+    return [
+        f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
