@@ -10,6 +10,7 @@ if "study" not in config:
 report: "workflow/report/study.rst"
 
 
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -23,3 +24,7 @@ rule all:
     input:
         cube=jobs.cube_file(STUDY),
         figures=expand(jobs.figure_file(STUDY, "{name}", "png"), name=jobs.FIGURES),
+    params:
+        summary=lambda wildcards: summary(),
+    message:
+        "{params.summary}"

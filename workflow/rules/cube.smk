@@ -22,8 +22,8 @@ rule cube:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: attempt * ask("cube").mem_mb,
+        runtime=lambda wildcards, attempt: attempt * ask("cube").minutes,
     params:
         study=jobs.study_file(STUDY),
         sha256=load.study_sha256(STUDY),

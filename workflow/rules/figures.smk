@@ -25,8 +25,8 @@ rule figure:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: attempt * ask("figure").mem_mb,
+        runtime=lambda wildcards, attempt: attempt * ask("figure").minutes,
     message:
         "Drawing figure {wildcards.name}"
     shell:

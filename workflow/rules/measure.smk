@@ -21,8 +21,8 @@ rule rays:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=lambda wildcards, attempt: attempt * ask("rays", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt * ask("rays", wildcards.job).minutes,
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
@@ -53,8 +53,9 @@ rule volume:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=lambda wildcards, attempt: attempt * ask("volume", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("volume", wildcards.job).minutes,
         volumes_at_once=1,
     params:
         study=jobs.study_file(STUDY),

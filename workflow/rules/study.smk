@@ -5,17 +5,19 @@ Provides: STUDY, the `{job}` and `{dataset}` wildcards' limits, and the resolved
           every verb reads (written when a run starts, never by a dry run).
 """
 
-import os
-from pathlib import Path
+import functools
 
 from snakemake.exceptions import WorkflowError
 
 from basins.cube import stale
-from basins.slurm import preflight, queue
+from basins.plan.request import Request
 from basins.study import jobs, load
 from basins.study.schema import StudyError
 
 try:
+    for path in workflow.configfiles:
+        # Snakemake keeps the last of two equal keys without a word; this does not.
+        load.read_mapping(path)
     STUDY = load.parse_study(config, source=", ".join(map(str, workflow.configfiles)))
 except StudyError as error:
     raise WorkflowError(str(error)) from None
@@ -23,28 +25,31 @@ except StudyError as error:
 if workflow.is_main_process:
     stale.mark(STUDY)
 
-SACCT = Path(workflow.basedir) / "profiles" / "slurm" / "without-accounting"
 GPUS = 0 if STUDY.device == "cpu" else 1
 
 
-def look_at_the_cluster():
-    """Say before anything is submitted what the cluster cannot do, and which old jobs it still has."""
-    remote = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    requests = {
-        preflight.Request.of(job.rule.name, job.threads, job.resources)
-        for job in remote
-    }
-    settings = workflow.executor_settings
-    try:
-        preflight.check_arrays(settings.array_jobs)
-        preflight.check(requests, settings.partition_config)
-        if not preflight.has_accounting():
-            # The executor asks sacct when squeue fails once; see the script there.
-            os.environ["PATH"] = f"{SACCT}{os.pathsep}{os.environ['PATH']}"
-        if left := queue.queued(Path.cwd()):
-            logger.warning(queue.describe(left))
-    except preflight.ClusterError as error:
-        raise WorkflowError(str(error)) from None
+@functools.cache
+def prices():
+    """Return the prices of this study's jobs; they need torch, so only when they are asked for."""
+    from basins.plan import price
+
+    return price.pricer_of(STUDY)
+
+
+def ask(verb, job=None):
+    """Return the memory and run time to ask for, by the plan; a job on a node has been given its."""
+    if not workflow.is_main_process:
+        return Request(mem_mb=1, minutes=1)
+    return prices().request(verb, jobs.find(STUDY, job) if job else None)
+
+
+def summary():
+    """Return what the target says of itself: a dry run's price, a run's results."""
+    if workflow.dryrun:
+        from basins.plan import table
+
+        return table.text(table.plan(STUDY), STUDY.seeds_per_job)
+    return f"Study {STUDY.study} is done: {jobs.cube_file(STUDY)}"
 
 
 wildcard_constraints:

@@ -19,8 +19,8 @@ rule train:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=lambda wildcards, attempt: attempt * ask("train", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt * ask("train", wildcards.job).minutes,
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),

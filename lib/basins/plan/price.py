@@ -1,21 +1,20 @@
 """The price of a study: seconds, memory and bytes of every job left to do, and the time of all."""
 
 import heapq
-import math
 from collections import Counter
 from dataclasses import dataclass
 
 from basins.plan import calibration, cost
 from basins.plan.calibration import Calibration
 from basins.plan.remaining import VERBS, Remaining
+from basins.plan.request import Request, request
 from basins.study import jobs
 from basins.study.schema import Study
 
-# A cluster is asked for more than is expected: it kills what exceeds its request.
-MEMORY_MARGIN, TIME_MARGIN = 1.3, 3.0
-LEAST_MINUTES, MEMORY_STEP = 10, 100 * 2**20
 # CUDA's own libraries, on a machine where no job of it was ever measured.
 UNKNOWN_GPU_BYTES = 4e9
+# Volumes run one after the other in one job of the cluster, which adds their times up.
+LEAST_MINUTES = {"train": 10, "rays": 10, "volume": 1, "cube": 10, "figure": 10}
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,6 @@ class RulePrice:
     peak_bytes: float
     result_bytes: float
     on_gpu: bool
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a cluster is asked for, for one job: memory (MB) and run time (minutes)."""
-
-    mem_mb: int
-    minutes: int
 
 
 class Pricer:
@@ -101,11 +92,16 @@ class Pricer:
         seconds = self.cpu.start_seconds["fetch"] + self.cpu.data_seconds_per_byte * num_bytes
         return seconds, self.cpu.start_bytes["fetch"] + 2.25 * num_bytes, 500.0
 
-    def request(self, job: jobs.Job, verb: str) -> Request:
-        """Return what to ask a cluster for."""
-        seconds, peak, _ = self.job(job, verb)
-        is_guess = self.study.device != "cpu" and self.compute.kind == "cpu" and verb != "volume"
-        return request(seconds, peak + UNKNOWN_GPU_BYTES * is_guess)
+    def request(self, verb: str, job: jobs.Job | None = None) -> Request:
+        """Return what to ask a cluster for; `cube` and `figure` have no job block."""
+        if job is None:
+            seconds, peak, _ = self.cube() if verb == "cube" else self.figure()
+        else:
+            seconds, peak, _ = self.job(job, verb)
+        is_unknown = self.study.device != "cpu" and self.compute.kind == "cpu"
+        if is_unknown and verb in {"train", "rays"}:
+            peak += UNKNOWN_GPU_BYTES
+        return request(seconds, peak, LEAST_MINUTES[verb])
 
 
 def pricer_of(study: Study) -> Pricer:
@@ -113,19 +109,6 @@ def pricer_of(study: Study) -> Pricer:
     wanted = "cpu" if study.device == "cpu" else "cuda"
     cpu = calibration.find("cpu")[0] or calibration.packaged()
     return Pricer(study, calibration.find(wanted)[0] or cpu, cpu)
-
-
-def request(seconds: float, peak_bytes: float) -> Request:
-    """Return what to ask a cluster for, given what is expected.
-
-    Examples
-    --------
-    >>> request(seconds=3600, peak_bytes=1e9)
-    Request(mem_mb=1300, minutes=180)
-    """
-    steps = math.ceil(MEMORY_MARGIN * peak_bytes / MEMORY_STEP)
-    minutes = max(LEAST_MINUTES, math.ceil(TIME_MARGIN * seconds / 60))
-    return Request(mem_mb=100 * steps, minutes=minutes)
 
 
 def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice]:

@@ -92,8 +92,9 @@ def plan(
     on_gpu = compute is not None and compute.kind == "cuda"
     used = [_words(compute, source, study)] if on_gpu else []
     used.append(_words(cpu, cpu_source, study))
-    if study.device == "cuda" and not on_gpu:
-        used.append(f"GPU: {source}; until then GPU jobs are priced as if done on the CPU")
+    is_unknown = study.device != "cpu" and not on_gpu
+    if is_unknown:
+        used.append(f"for a GPU: {source}; until then every job is priced as if done on the CPU")
     left = left or remaining(study)
     pricer = Pricer(study, compute if on_gpu and compute else cpu, cpu)
     prices = price.rule_prices(pricer, left, on_gpu)
@@ -109,7 +110,7 @@ def plan(
         num_cpus=cpus,
         wall_seconds=price.wall_seconds(blocks, gpus, cpus, before, after),
         chain_seconds=price.longest_chain(blocks, before, after),
-        gpu_hours=None if study.device == "cuda" and not on_gpu else gpu_seconds / 3600,
+        gpu_hours=None if is_unknown else gpu_seconds / 3600,
         cpu_hours=sum(rule.seconds for rule in prices) * study.threads / 3600,
         seeds_per_job=seeds,
         minutes_per_job=minutes,

@@ -1,7 +1,9 @@
 """SLURM's own commands: one way to call them, one sentence when they fail."""
 
+import os
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 TIMEOUT = 60  # seconds; a busy controller answers in a few
 
@@ -35,3 +37,8 @@ def lines(command: Sequence[str]) -> list[str]:
         reason = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
         raise ClusterError(f"SLURM does not answer: {command[0]} said: {reason}")
     return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def prefer(folder: Path) -> None:
+    """Let this process and those it starts find commands in `folder` first."""
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"

@@ -39,18 +39,28 @@ def load_study(path: str | Path) -> Study:
     StudyError
         In one sentence, if the file is missing, is not YAML or cannot be run.
     """
+    return parse_study(read_mapping(path), str(path))
+
+
+def read_mapping(path: str | Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises
+    ------
+    StudyError
+        In one sentence, if the file is missing, is not YAML or names a key twice.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: the study file cannot be read ({error})") from error
     try:
-        mapping = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise StudyError(f"{path}: the study file is not YAML ({where})") from error
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from error
-    return parse_study(mapping, str(path))
 
 
 def parse_study(mapping: Mapping[str, Any], source: str) -> Study:
