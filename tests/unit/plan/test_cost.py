@@ -1,0 +1,96 @@
+"""Counts against closed forms, torch's own counter, and what real runs did."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from basins.datasets.load import load
+from basins.models.functional import build
+from basins.plan import cost
+from basins.study.resolve import DATASETS
+
+
+@pytest.mark.parametrize("name", [*DATASETS])
+def test_known_sizes_are_those_of_the_data(name, request):
+    root = None
+    if DATASETS[name].target.startswith("basins.datasets.images"):
+        root = request.getfixturevalue("data_root")
+        if name in {"fashion-mnist", "svhn"}:
+            pytest.skip(f"{name} is not among the real data sets here")
+    data = load(name, root)
+    facts = cost.data_facts(name)
+    assert facts.input_shape == data.input_shape
+    assert (facts.num_train, facts.num_test) == (len(data.targets), len(data.test_targets))
+    assert facts.num_bytes == data.inputs.nbytes + data.test_inputs.nbytes
+
+
+def test_sizes_of_an_own_data_set_come_from_loading_it(tmp_path, monkeypatch):
+    (tmp_path / "own_sizes.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    return np.ones((5, 3)), np.arange(5) % 2, np.ones((2, 3)), np.zeros(2, int)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert cost.data_facts("own_sizes:load") == cost.DataFacts(5, 2, 2, (3,))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 30), st.integers(2, 9))
+def test_fully_connected_operations_in_closed_form(widths, inputs, outputs):
+    name = "mlp-" + "-".join(map(str, widths))
+    found = cost.module_cost(build(name, (inputs,), outputs, 0), (inputs,))
+    layers = [inputs, *widths, outputs]
+    pairs = list(itertools.pairwise(layers))
+    assert found.linear == sum(a * b for a, b in pairs)
+    assert found.convolution == 0
+    assert found.num_parameters == sum(a * b + b for a, b in pairs)
+    assert found.widest == max(layers)
+
+
+@pytest.mark.parametrize("name", ["cnn-small", "cnn-large", "resnet-8", "resnet-14-noskip"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_operations_are_those_that_torch_counts(name, shape):
+    module = build(name, shape, 10, 0)
+    found = cost.module_cost(module, shape)
+    with FlopCounterMode(display=False) as counter:
+        module.eval()(torch.zeros(1, *shape))
+    # Torch counts a multiply-add as two.
+    assert 2 * (found.linear + found.convolution) == counter.get_total_flops()
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 300),
+    st.integers(1, 50),
+    st.integers(1, 20),
+    st.integers(1, 99),
+)
+def test_training_costs_more_the_more_there_is(seeds, size, tests, epochs, batch):
+    network = cost.NetworkCost(100, 3, 80, 20, 30, 10)
+    base = cost.train_counts(network, seeds, size, tests, epochs, batch)
+    assert (base >= 0).all()
+    for more in (
+        cost.train_counts(network, seeds + 1, size, tests, epochs, batch),
+        cost.train_counts(network, seeds, size + 1, tests, epochs, batch),
+        cost.train_counts(network, seeds, size, tests, epochs + 1, batch),
+    ):
+        assert (more >= base).all()
+    # One stacked step serves all seeds.
+    assert base[0] == epochs * math.ceil(size / batch) * network.num_layers
+
+
+def test_evaluations_of_small_landscapes_include_those_of_large_ones():
+    assert cost.evaluations(3, 2, (5.0, 3.0)).tolist() == [23, 17, 11]
+
+
+def test_rays_cost_what_their_evaluations_hold():
+    network = cost.NetworkCost(100, 3, 80, 20, 30, 10)
+    row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
+    passes = 2 * 10 * (7 * 20 + 4 * 40)
+    assert row[3:].tolist() == [passes * 80, passes * 20, passes * 30]
+    assert row[:3].tolist() == [2 * 7 * 3, 2 * 10 * 7 * 100, 2 * 10 * 100]
