@@ -83,7 +83,7 @@ def said(checkout):
     return (checkout.folder / "snakemake.log").read_text(errors="replace")
 
 
-def finish(checkout, process, timeout=300):
+def finish(checkout, process, timeout=240):
     """Wait for the end of a run, which must be a good one."""
     try:
         process.wait(timeout=timeout)

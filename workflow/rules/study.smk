@@ -23,7 +23,8 @@ except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process:
-    stale.mark(STUDY)
+    for path in stale.mark(STUDY):
+        logger.warning(f"{path}: damaged, or made for another study; it is made again")
 
 GPUS = 0 if STUDY.device == "cpu" else 1
 

@@ -34,26 +34,30 @@ def fingerprint_of(path: Path) -> str | None:
         return None
 
 
-def stale_files(study: Study) -> Iterator[tuple[Path, bool]]:
-    """Yield every job file there is, and whether it is not this study's result."""
+def job_files(study: Study) -> Iterator[tuple[Path, str | None, str]]:
+    """Yield every job file there is, what it is a result of, and what it should be a result of."""
     for job in jobs.expand(study):
         for verb, file in FILES.items():
             path = file(study, job.id)
             if path.is_file():
-                yield path, fingerprint_of(path) != jobs.fingerprint(study, job.id, verb)
+                yield path, fingerprint_of(path), jobs.fingerprint(study, job.id, verb)
 
 
 def mark(study: Study) -> list[Path]:
-    """Make files that are no results of this study older than their inputs, and return them.
+    """Let Snakemake see which job files are no results of this study, and return them.
 
-    Snakemake then does their jobs again. Nothing is deleted here: when a study is changed back
-    before that, its files get their time stamps back.
+    A damaged file is set aside under another name. The result of another study becomes older than
+    its inputs, and gets its time stamp back when the study is changed back before it is replaced.
     """
     marked = []
-    for path, is_stale in stale_files(study):
-        seconds = path.stat().st_mtime
-        if is_stale:
+    for path, found, expected in job_files(study):
+        if found != expected:
             marked.append(path)
+        if found is None:
+            path.rename(path.with_name(f"{path.name}.set-aside"))
+            continue
+        seconds = path.stat().st_mtime
+        is_stale = found != expected
         if is_stale != (seconds < OLDEST):
             shifted = seconds - FORTY_YEARS if is_stale else seconds + FORTY_YEARS
             os.utime(path, (shifted, shifted))

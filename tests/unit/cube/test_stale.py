@@ -18,7 +18,7 @@ def finished(tiny_run, tmp_path, monkeypatch):
 
 
 def stamps(study):
-    return {path: path.stat().st_mtime for path, _ in stale.stale_files(study)}
+    return {path: path.stat().st_mtime for path, _, _ in stale.job_files(study)}
 
 
 def test_finished_study_has_no_stale_file_and_keeps_its_stamps(finished):
@@ -44,11 +44,14 @@ def test_change_marks_what_it_touches_and_changing_back_restores_it(finished):
 
 
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all", None])
-def test_damaged_file_is_marked(finished, content):
+def test_damaged_file_is_set_aside(finished, content):
     path = jobs.minima_file(finished, jobs.expand(finished)[0].id)
     path.write_bytes(path.read_bytes()[:2000] if content is None else content)
     assert stale.fingerprint_of(path) is None
     assert stale.mark(finished) == [path]
+    assert not path.exists()
+    assert path.with_name(f"{path.name}.set-aside").exists()
+    assert stale.mark(finished) == []
 
 
 def test_file_of_another_version_or_none_is_nothing(tmp_path):
