@@ -10,10 +10,10 @@ RESULTS = results/$(shell sed -n 's/^study: *\([a-z0-9-]*\).*/\1/p' $(STUDY))
 ALONE := $(if $(shell command -v flock),flock .snakemake.lock)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test check bench generate clean
+.PHONY: help demo test test-slurm check bench generate clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Basins needs Python 3.11 or newer, but PYTHON=$(PYTHON) is " + sys.version.split()[0])'
@@ -29,7 +29,10 @@ demo: $(READY) ## Run a study (STUDY=config/demo.yaml) and say where its results
 	@printf '\ncube     %s\nfigures  %s\nreport   %s\n' $(RESULTS)/cube.nc $(RESULTS)/figures $(RESULTS)/report.html
 
 test: $(READY) ## Run the test suite
-	python -m pytest --numprocesses 2 --dist loadgroup --doctest-modules lib tests
+	python -m pytest --numprocesses 2 --dist loadgroup --doctest-modules lib tests --ignore tests/slurm
+
+test-slurm: $(READY) ## Run the tests that need a SLURM of their own (root and Debian's packages)
+	python -m pytest tests/slurm
 
 check: $(READY) ## Lint, format, types, workflow lint
 	ruff check .

@@ -23,8 +23,11 @@ except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 if workflow.is_main_process:
-    for path in stale.mark(STUDY):
-        logger.warning(f"{path}: damaged, or made for another study; it is made again")
+    if marked := stale.mark(STUDY):
+        logger.warning(
+            f"{len(marked)} job files are damaged or were made for another version of the study, "
+            f"and are made again; the first is {marked[0]}"
+        )
 
 GPUS = 0 if STUDY.device == "cpu" else 1
 

@@ -224,7 +224,7 @@ def rays_counts(
     # Rays of a batch go through the solver together until the last of them is done.
     chunks = np.ceil(np.array(sizes) / CHUNK)
     calls = minima * math.ceil(rays / batch) * float(in_each @ np.diff([0, *chunks]))
-    moves = minima * rays * float(in_each[0]) * network.num_parameters
+    moves = minima * rays * float(in_each.max(initial=0)) * network.num_parameters
     return np.array(
         [
             calls * network.num_layers,
@@ -238,8 +238,31 @@ def rays_counts(
     )
 
 
-def counts(study: Study, job: jobs.Job, verb: str, per_ray: tuple[float, float]) -> Array:
-    """Return what a job of `verb` does, in the counts `COUNTS[verb]`."""
+def inside_landscapes(study: Study, job: jobs.Job) -> list[int]:
+    """Return the landscapes in which a minimum is expected to lie below the threshold.
+
+    Those of the examples it was trained on. In larger ones it mostly lies above, and a minimum
+    that does has no basin and takes no evaluation; measured as an excess every loss has one.
+    """
+    if study.measure.volume.threshold_kind == "excess":
+        return study.landscape_sizes
+    return [size for size in study.landscape_sizes if size <= job.train_size]
+
+
+def counts(
+    study: Study, job: jobs.Job, verb: str, per_ray: tuple[float, float], at_worst: bool = False
+) -> Array:
+    """Return what a job of `verb` does, in the counts `COUNTS[verb]`.
+
+    Parameters
+    ----------
+    study, job, verb
+        The job.
+    per_ray
+        As in `evaluations`.
+    at_worst
+        Take every minimum to lie below the threshold in every landscape.
+    """
     network, facts = job_network(study, job)
     volume = study.measure.volume
     if verb == "train":
@@ -248,11 +271,11 @@ def counts(study: Study, job: jobs.Job, verb: str, per_ray: tuple[float, float])
         return train_counts(
             network, len(job.seeds), job.train_size, facts.num_test, recipe.epochs, batch
         )
-    cells = len(study.landscape_sizes) * len(volume.thresholds)
     if verb == "rays":
-        in_each = evaluations(len(study.landscape_sizes), len(volume.thresholds), per_ray)
-        sizes = study.landscape_sizes
+        sizes = study.landscape_sizes if at_worst else inside_landscapes(study, job)
+        in_each = evaluations(len(sizes), len(volume.thresholds), per_ray)
         return rays_counts(network, volume.directions, sizes, in_each, len(job.seeds))
+    cells = len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([len(job.seeds) * cells * volume.directions], dtype=np.float64)
 
 

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from basins.plan import calibration, cost
 from basins.plan.calibration import Calibration
@@ -57,16 +57,16 @@ class Pricer:
         self.cpu = cpu
         self._known: dict[tuple[object, ...], tuple[float, float, float]] = {}
 
-    def job(self, job: jobs.Job, verb: str) -> tuple[float, float, float]:
-        """Return seconds, peak bytes and result bytes of one job."""
-        alike = (verb, job.model, job.dataset, job.recipe, job.train_size, len(job.seeds))
+    def job(self, job: jobs.Job, verb: str, at_worst: bool = False) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of one job, expected or at worst."""
+        alike = (verb, job.model, job.dataset, job.recipe, job.train_size, len(job.seeds), at_worst)
         if alike not in self._known:
-            self._known[alike] = self._price(job, verb)
+            self._known[alike] = self._price(job, verb, at_worst)
         return self._known[alike]
 
-    def _price(self, job: jobs.Job, verb: str) -> tuple[float, float, float]:
+    def _price(self, job: jobs.Job, verb: str, at_worst: bool) -> tuple[float, float, float]:
         prices = self.cpu if verb == "volume" else self.compute
-        counted = cost.counts(self.study, job, verb, prices.per_ray)
+        counted = cost.counts(self.study, job, verb, prices.per_ray, at_worst)
         seconds = prices.start_seconds[verb] + prices.price(verb, counted)
         if verb != "volume":
             facts = cost.data_facts(job.dataset, self.study.data_root)
@@ -97,7 +97,7 @@ class Pricer:
         if job is None:
             seconds, peak, _ = self.cube() if verb == "cube" else self.figure()
         else:
-            seconds, peak, _ = self.job(job, verb)
+            seconds, peak, _ = self.job(job, verb, at_worst=True)
         is_unknown = self.study.device != "cpu" and self.compute.kind == "cpu"
         if is_unknown and verb in {"train", "rays"}:
             peak += UNKNOWN_GPU_BYTES
@@ -196,9 +196,7 @@ def seeds_per_job(pricer: Pricer, minutes: float = 5.0) -> tuple[int, float]:
     largest = max(jobs.expand(study), key=lambda job: pricer.job(job, "train")[0])
     chosen, lasts = 1, 0.0
     for size in range(1, len(study.seeds) + 1):
-        block = jobs.Job(
-            largest.model, largest.dataset, largest.recipe, largest.train_size, tuple(range(size))
-        )
+        block = replace(largest, seeds=tuple(range(size)))
         longest = max(pricer.job(block, verb)[0] for verb in ("train", "rays")) / 60
         if size == 1 or longest <= minutes:
             chosen, lasts = size, longest

@@ -13,7 +13,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from basins.datasets.load import load
 from basins.models.functional import build
 from basins.plan import cost
+from basins.study import jobs
+from basins.study.load import parse_study
 from basins.study.resolve import DATASETS
+
+STUDY = {
+    "study": "counted",
+    "datasets": ["digits"],
+    "models": ["mlp-16"],
+    "train_sizes": [20, 200],
+    "seeds": 2,
+    "recipes": {"adam": {"optimizer": "adam", "learning_rate": 0.01, "epochs": 100}},
+    "measure": {"volume": {"thresholds": [0.1]}},
+}
 
 
 @pytest.mark.parametrize("name", [*DATASETS])
@@ -94,3 +106,23 @@ def test_rays_cost_what_their_evaluations_hold():
     passes = 2 * 10 * (7 * 20 + 4 * 40)
     assert row[3:].tolist() == [passes * 80, passes * 20, passes * 30]
     assert row[:3].tolist() == [2 * 7 * 3, 2 * 10 * 7 * 100, 2 * 10 * 100]
+
+
+def test_minima_are_expected_inside_the_landscapes_they_were_trained_in():
+    study = parse_study(STUDY, "study")
+    first, last = jobs.expand(study)[0], jobs.expand(study)[-1]
+    assert cost.inside_landscapes(study, first) == [20]
+    assert cost.inside_landscapes(study, last) == [20, 200]
+    expected = cost.counts(study, first, "rays", (5.0, 3.0))
+    worst = cost.counts(study, first, "rays", (5.0, 3.0), at_worst=True)
+    assert (worst >= expected).all()
+    assert (worst == cost.counts(study, last, "rays", (5.0, 3.0))).all()
+    volume = {"thresholds": [0.1], "threshold_kind": "excess"}
+    excess = parse_study(STUDY | {"measure": {"volume": volume}}, "study")
+    assert cost.inside_landscapes(excess, first) == [20, 200]
+
+
+def test_minimum_outside_every_landscape_costs_nothing():
+    network = cost.NetworkCost(100, 3, 80, 20, 30, 10)
+    row = cost.rays_counts(network, 10, [], cost.evaluations(0, 1, (5.0, 3.0)), 2)
+    assert row[[0, 1, 3, 4, 5]].tolist() == [0] * 5
