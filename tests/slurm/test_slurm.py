@@ -142,16 +142,49 @@ def processes(checkout, verb):
     return found
 
 
-def test_study_runs_and_needs_nothing_after_that(folder, tiny_run):
-    finish(folder, submit(folder, target="all"))
+def test_study_runs_on_the_gpus_it_asks_for_and_needs_nothing_after_that(folder, tiny_run):
+    """One rule names a GPU type, the other a gres; each type has one GPU, on its own node."""
+    types = ["train:gpu_model=large", "rays:gpu=0", "rays:gres=gpu:small:1"]
+    process = submit(folder, "--set-resources", *types, target="all")
+    running(folder, "train")
+    environment = processes(folder, "train")[0].environ()
+    assert environment["CUDA_VISIBLE_DEVICES"] == "0"
+    assert environment["SLURM_CPUS_PER_TASK"] == "1"
+    finish(folder, process)
     assert_same_cube(folder, tiny_run)
-    logs = {path.parent.name for path in (folder.folder / "results/tiny/logs").rglob("*.log")}
-    assert logs >= {"cube", "figure", "fetch"}
+    nodes = {"train": set(), "rays": set()}
+    for line in in_queue(folder, "COMPLETED"):
+        _, node, what, _ = line.split("|")
+        if (rule := what.split("_")[1]) in nodes:
+            nodes[rule].add(node)
+    assert nodes == {"train": {"node2"}, "rays": {"node1"}}
+    assert "volume" in said(folder)
+    logs = {path.parent.name for path in (folder.folder / "results/slurm-logs").rglob("*")}
+    assert {"rule_train", "rule_rays", "rule_cube", "group_volumes_volume"} <= logs
     status, output = folder.run(
         "snakemake", "--profile", "slurm", "--dry-run", "--configfile", "tests/studies/tiny.yaml"
     )
     assert status == 0
-    assert "Nothing to be done" in output
+    assert "everything is done" in output or "Nothing to be done" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--default-resources", "slurm_account=abc"], "this cluster keeps no accounts"),
+        (["--set-resources", "train:gpu_model=a100"], "1 GPUs of type a100, which no partition"),
+        (["--set-resources", "train:slurm_partition=nope"], "'nope' is not on this cluster"),
+        (["--set-resources", "rays:runtime=9999"], "gpu allows 240 minutes"),
+        (["--slurm-array-jobs", "all"], "job arrays judge every task by the files of the first"),
+    ],
+)
+def test_what_the_cluster_cannot_do_is_said_before_anything_is_submitted(folder, options, words):
+    process = submit(folder, *options)
+    assert process.wait(timeout=60) == 1
+    assert words in said(folder)
+    assert "has been submitted" not in said(folder)
+    assert in_queue(folder, "all") == []
+    assert not (folder.folder / "results" / "tiny").exists()
 
 
 def test_job_cancelled_and_job_out_of_time(folder, tiny_run):

@@ -99,6 +99,37 @@ def test_blocks_of_seeds_move_only_rounding(tiny_run, checkout):
         )
 
 
+def test_dry_run_ends_with_the_plan(checkout):
+    status, output = checkout.snakemake("--dry-run")
+    assert status == 0, output
+    assert "Study tiny: what is left to do" in output
+    assert re.search(r"^rays +4 +\d+ s", output, flags=re.MULTILINE)
+
+
+def test_key_written_twice_is_refused(checkout):
+    study = checkout.folder / "tests/studies/tiny.yaml"
+    study.write_text(study.read_text() + "seeds: 3\n")
+    status, output = checkout.snakemake("--dry-run")
+    assert status == 1
+    assert "seeds: the key is written twice" in output
+
+
+def test_slurm_profile_without_slurm_is_one_sentence(checkout, tmp_path):
+    """Every command but SLURM's is there."""
+    (checkout.folder / "slurm").symlink_to("profiles/slurm")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "sh", "env", "which", "git", "python3", "snakemake", "basins"):
+        (tools / name).symlink_to(shutil.which(name, path=checkout.environment["PATH"]))
+    checkout.environment["PATH"] = str(tools)
+    status, output = checkout.run(
+        *[tools / "snakemake", "--profile", "slurm", "--configfile", "tests/studies/tiny.yaml"]
+    )
+    assert status == 1
+    assert "there is no SLURM on this machine: sinfo is not found" in output
+    assert not (checkout.folder / "results" / "tiny").exists()
+
+
 def test_changed_measure_keeps_minima(tiny_run, tmp_path):
     """Only rays and what follows run again when the measure changes; minima are kept."""
     folder = tmp_path / "copy"

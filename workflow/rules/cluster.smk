@@ -23,6 +23,7 @@ def look_at_the_cluster():
         if not preflight.has_accounting():
             # The executor asks sacct when squeue fails once; see the script there.
             commands.prefer(SACCT)
+            settings.efficiency_report = False
         if left := queue.queued(Path.cwd()):
             logger.warning(queue.describe(left))
     except preflight.ClusterError as error:

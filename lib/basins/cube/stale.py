@@ -20,6 +20,7 @@ FILES = {"train": jobs.minima_file, "rays": jobs.rays_file, "volume": jobs.volum
 # A time stamp moved back by this much is older than every input, and can be moved forth again.
 FORTY_YEARS = 40 * 365 * 86400
 OLDEST = 946684800  # 1 January 2000
+HEAD = 4096  # bytes; the attributes of our files lie within
 
 
 def fingerprint_of(path: Path) -> str | None:
@@ -34,13 +35,29 @@ def fingerprint_of(path: Path) -> str | None:
         return None
 
 
+def is_plainly(path: Path, fingerprint: str) -> bool:
+    """Tell from its first bytes alone that a whole file is the result `fingerprint` names.
+
+    Exploits: our files begin with a superblock of version 0, which holds their length, and the
+    root's attributes; opening a file properly takes far longer. False where that is not so.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head[:9] != b"\x89HDF\r\n\x1a\n\x00" or len(head) < HEAD:
+        return False
+    is_whole = int.from_bytes(head[40:48], "little") == path.stat().st_size
+    return is_whole and CONVENTIONS.encode() in head and fingerprint.encode() in head
+
+
 def job_files(study: Study) -> Iterator[tuple[Path, str | None, str]]:
     """Yield every job file there is, what it is a result of, and what it should be a result of."""
     for job in jobs.expand(study):
         for verb, file in FILES.items():
             path = file(study, job.id)
             if path.is_file():
-                yield path, fingerprint_of(path), jobs.fingerprint(study, job.id, verb)
+                expected = jobs.fingerprint_of(study, job, verb)
+                found = expected if is_plainly(path, expected) else fingerprint_of(path)
+                yield path, found, expected
 
 
 def mark(study: Study) -> list[Path]:

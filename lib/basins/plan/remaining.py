@@ -75,8 +75,11 @@ def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> s
     path = stale.FILES[verb](study, job.id)
     if not path.is_file():
         return "missing"
+    expected = jobs.fingerprint_of(study, job, verb)
+    if stale.is_plainly(path, expected):
+        return ""
     found = stale.fingerprint_of(path)
-    if found == jobs.fingerprint(study, job.id, verb):
+    if found == expected:
         return ""
     if found is None:
         return "damaged"

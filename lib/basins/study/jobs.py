@@ -118,7 +118,11 @@ def fingerprint(study: Study, job_id: str, verb: str) -> str:
     verb
         ``train``, ``rays`` or ``volume``.
     """
-    job = find(study, job_id)
+    return fingerprint_of(study, find(study, job_id), verb)
+
+
+def fingerprint_of(study: Study, job: Job, verb: str) -> str:
+    """Return the fingerprint of a job that is at hand."""
     facts: dict[str, Any] = {
         "minima": [minimum_name(job, seed) for seed in job.seeds],
         "recipe": study.recipes[job.recipe].model_dump(mode="json"),

@@ -63,3 +63,16 @@ def test_file_of_another_version_or_none_is_nothing(tmp_path):
     with h5py.File(path, "a") as file:
         file.attrs["Conventions"] = "basins-99"
     assert stale.fingerprint_of(path) is None
+
+
+def test_first_bytes_tell_the_same_as_opening(finished):
+    """The quick look says yes to every whole file of ours, and to no other."""
+    for path, found, expected in stale.job_files(finished):
+        assert stale.fingerprint_of(path) == found == expected
+        assert stale.is_plainly(path, expected)
+        assert not stale.is_plainly(path, "0" * 64)
+        content = path.read_bytes()
+        for damaged in (content[:-1], content[:5000], content[:100], b"", b"x" + content[1:]):
+            path.write_bytes(damaged)
+            assert not stale.is_plainly(path, expected)
+        path.write_bytes(content)
