@@ -62,6 +62,6 @@ wildcard_constraints:
 
 
 onstart:
-    if not workflow.local_exec:
+    if workflow.executor_plugin.name == "slurm":
         look_at_the_cluster()
     load.save_study(STUDY, jobs.study_file(STUDY))
