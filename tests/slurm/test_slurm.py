@@ -180,7 +180,7 @@ def test_study_runs_on_the_gpus_it_asks_for_and_needs_nothing_after_that(folder,
         (["--set-resources", "train:gpu_model=a100"], "1 GPUs of type a100, which no partition"),
         (["--set-resources", "train:slurm_partition=nope"], "'nope' is not on this cluster"),
         (["--set-resources", "rays:runtime=9999"], "gpu allows 240 minutes"),
-        (["--slurm-array-jobs", "all"], "job arrays judge every task by the files of the first"),
+        (["--slurm-array-jobs", "all"], "waits for ever where the number of jobs is limited"),
     ],
 )
 def test_what_the_cluster_cannot_do_is_said_before_anything_is_submitted(folder, options, words):
@@ -206,6 +206,19 @@ def test_job_cancelled_and_job_out_of_time(folder, tiny_run):
     finish(folder, process)
     assert "SLURM status is: 'CANCELLED'" in said(folder)
     assert "SLURM status is: 'TIMEOUT'" in said(folder)
+    assert_same_cube(folder, tiny_run)
+
+
+def test_arrays_whose_first_task_is_cancelled(folder, tiny_run):
+    """Each task ends by itself: only the cancelled one runs again."""
+    limits = ["--jobs", "unlimited", "--max-jobs-per-timespan", "1000000/1s"]
+    process = submit(folder, "--slurm-array-jobs", "train,rays", *limits)
+    first = min(number for number, _ in running(folder, "train"))
+    assert first.endswith("_1")
+    subprocess.run(["scancel", first], check=True)
+    finish(folder, process)
+    assert said(folder).count("SLURM status is") == 1
+    assert "Submitted array job" in said(folder)
     assert_same_cube(folder, tiny_run)
 
 

@@ -4,11 +4,14 @@ Requires: nothing.
 Provides: look_at_the_cluster, for runs whose jobs go to SLURM.
 """
 
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from basins.slurm import commands, preflight, queue
+from basins.slurm import arrays, commands, preflight, queue
+
+arrays.become_own_task()
 
 SACCT = Path(workflow.basedir) / "profiles" / "slurm" / "without-accounting"
 
@@ -18,7 +21,7 @@ def look_at_the_cluster():
     remote = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     settings = workflow.executor_settings
     try:
-        preflight.check_arrays(settings.array_jobs)
+        preflight.check_arrays(settings.array_jobs, is_limited())
         preflight.check(set(map(request_of, remote)), settings.partition_config)
         if not preflight.has_accounting():
             # The executor asks sacct when squeue fails once; see the script there.
@@ -28,6 +31,21 @@ def look_at_the_cluster():
             logger.warning(queue.describe(left))
     except preflight.ClusterError as error:
         raise WorkflowError(str(error)) from None
+
+
+def is_limited():
+    """Tell whether Snakemake may hold jobs back that are ready."""
+    limits, per_time = workflow.resource_settings, workflow.scheduling_settings
+    is_local = workflow.resource_scopes.is_local
+    shared = [
+        name for name in limits.resources if name[0] != "_" and not is_local(name)
+    ]
+    most = per_time.max_jobs_per_timespan
+    return (
+        bool(shared)
+        or limits.nodes < sys.maxsize
+        or (most is not None and most.max_jobs < 10**6)
+    )
 
 
 def request_of(job):

@@ -44,6 +44,9 @@ def ask(verb, job=None):
     """Return the memory and run time to ask for, by the plan; a job on a node has been given its."""
     if not workflow.is_main_process:
         return Request(mem_mb=1, minutes=1)
+    if getattr(workflow.executor_settings, "array_jobs", None):
+        # All tasks of an array get what its first one asks for.
+        return prices().largest(verb)
     return prices().request(verb, jobs.find(STUDY, job) if job else None)
 
 

@@ -55,6 +55,7 @@ class Pricer:
         self.study = study
         self.compute = compute
         self.cpu = cpu
+        self._largest: dict[str, Request] = {}
         self._known: dict[tuple[object, ...], tuple[float, float, float]] = {}
 
     def job(self, job: jobs.Job, verb: str, at_worst: bool = False) -> tuple[float, float, float]:
@@ -102,6 +103,17 @@ class Pricer:
         if is_unknown and verb in {"train", "rays"}:
             peak += UNKNOWN_GPU_BYTES
         return request(seconds, peak, LEAST_MINUTES[verb])
+
+    def largest(self, verb: str) -> Request:
+        """Return what covers every job of a rule."""
+        if verb in {"cube", "figure"}:
+            return self.request(verb)
+        if verb not in self._largest:
+            asked = {self.request(verb, job) for job in jobs.expand(self.study)}
+            self._largest[verb] = Request(
+                max(one.mem_mb for one in asked), max(one.minutes for one in asked)
+            )
+        return self._largest[verb]
 
 
 def pricer_of(study: Study) -> Pricer:

@@ -74,22 +74,20 @@ def check(requests: Iterable[Request], partition_file: Path | None) -> None:
         _check_account(account)
 
 
-def check_arrays(arrays: str | None) -> None:
-    """Refuse job arrays, with which the executor loses results and may wait for ever.
+def check_arrays(arrays: str | None, is_limited: bool) -> None:
+    """Refuse job arrays together with a limit on jobs, with which the executor waits for ever.
 
-    Up to version 2.8 each task of an array looks for the first task's files when it ends, fails
-    without them and removes them when it fails itself (snakemake-executor-plugin-slurm, issue 447),
-    and a limit on jobs makes it wait for jobs that were never selected: docs/cluster.md.
+    It sends an array once every ready job of a rule was selected; under a limit that never happens.
 
     Raises
     ------
     ClusterError
-        If arrays were asked for.
+        If both were asked for.
     """
-    if arrays:
+    if arrays and is_limited:
         raise ClusterError(
-            "--slurm-array-jobs: the executor's job arrays judge every task by the files of the "
-            "first, and so lose results; leave the option out (docs/cluster.md says more)"
+            "--slurm-array-jobs waits for ever where the number of jobs is limited; add `--jobs "
+            "unlimited --max-jobs-per-timespan 1000000/1s` and no --resources, or leave it out"
         )
 
 

@@ -105,6 +105,16 @@ def test_request_covers_the_price(study):
     assert gpu.request("volume", job) == pricer.request("volume", job)
 
 
+def test_array_asks_for_its_largest_job(study):
+    pricer = price.pricer_of(study)
+    for verb in ("train", "rays", "volume"):
+        asked = [pricer.request(verb, job) for job in jobs.expand(study)]
+        largest = pricer.largest(verb)
+        assert largest.mem_mb == max(one.mem_mb for one in asked)
+        assert largest.minutes == max(one.minutes for one in asked)
+    assert pricer.largest("cube") == pricer.request("cube")
+
+
 def test_plan_says_what_there_is_to_do(study):
     found = table.plan(study)
     assert {rule.rule: rule.num_jobs for rule in found.rules} == {

@@ -161,10 +161,11 @@ def test_accounts(cluster):
     preflight.check([Request("cube", 20, 4000, 1)], None)
 
 
-def test_arrays_are_refused():
-    with pytest.raises(ClusterError, match="lose results"):
-        preflight.check_arrays("train,rays")
-    preflight.check_arrays(None)
+def test_arrays_with_a_limit_are_refused():
+    with pytest.raises(ClusterError, match="--jobs unlimited"):
+        preflight.check_arrays("train,rays", is_limited=True)
+    preflight.check_arrays("train,rays", is_limited=False)
+    preflight.check_arrays(None, is_limited=True)
 
 
 @pytest.mark.parametrize(
