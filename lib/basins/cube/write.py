@@ -25,7 +25,9 @@ def write_netcdf(path: Path, groups: Mapping[str, xr.Dataset]) -> None:
                     partial, mode="a" if index else "w", group=group, engine="h5netcdf"
                 )
         except OSError as error:
-            raise OSError(f"{path}: the file cannot be written ({error})") from error
+            # HDF5 tells its story in lines.
+            reason = " ".join(str(error).split())
+            raise OSError(f"{path}: the file cannot be written ({reason})") from error
 
 
 def holds(path: Path, groups: Mapping[str, xr.Dataset]) -> bool:
