@@ -61,9 +61,7 @@ def folder(checkout):
 
 
 def daemon_runs(node):
-    return any(
-        f"-N {node} " in " ".join(p.info["cmdline"]) for p in psutil.process_iter(["cmdline"])
-    )
+    return not subprocess.run(["pgrep", "-f", f"slurmd -N {node}"], capture_output=True).returncode
 
 
 def submit(checkout, *options, target=CUBE):

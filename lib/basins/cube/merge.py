@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from basins.atomic import whole_or_not_at_all
 from basins.cube import schema
 from basins.cube.provenance import source_revision
 from basins.cube.read import open_job
+from basins.cube.write import whole_hdf5
 from basins.study import jobs
 from basins.study.load import study_sha256, study_text
 from basins.study.schema import Study
@@ -67,7 +67,7 @@ def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _:
         Naming the file, if a job file is missing, damaged, foreign or of another study.
     """
     tables = _first_pass(study, advance)
-    with whole_or_not_at_all(output) as partial:
+    with whole_hdf5(output) as partial:
         _root(study, tables).to_netcdf(partial, mode="w", engine="h5netcdf")
         _write_rays(study, partial, advance)
         _history(study, tables).to_netcdf(partial, mode="a", group="/history", engine="h5netcdf")

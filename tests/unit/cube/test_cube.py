@@ -1,7 +1,9 @@
 """Cubes: made from job files and back, held against the schema, refused when they are not ours."""
 
 import copy
+import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -206,9 +208,30 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
 
 
-def test_full_disk_is_one_sentence(tmp_path, monkeypatch):
+def test_leftover_of_a_dead_process_is_removed_and_of_a_living_one_kept(tmp_path):
+    path = tmp_path / "a.nc"
+    with whole_or_not_at_all(path) as partial:
+        partial.touch()
+        own = partial.name
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    names = {
+        process: own.replace(str(os.getpid()), str(process))
+        for process in (dead.pid, os.getppid(), "99999999999999999999", "x")
+    }
+    for name in names.values():
+        (tmp_path / name).touch()
+    write.write_netcdf(path, {"/": xr.Dataset({"x": 1})})
+    left = {file.name for file in tmp_path.iterdir()} - {"a.nc"}
+    assert left == set(names.values()) - {names[dead.pid]}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("No space left\non")]
+)
+def test_full_disk_is_one_sentence(tmp_path, monkeypatch, error):
     def fail(*_arguments, **_options):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
     with pytest.raises(OSError, match=r"a\.nc: the file cannot be written .*No space left"):
