@@ -161,9 +161,9 @@ def test_study_runs_on_the_gpus_it_asks_for_and_needs_nothing_after_that(folder,
         if (rule := what.split("_")[1]) in nodes:
             nodes[rule].add(node)
     assert nodes == {"train": {"node2"}, "rays": {"node1"}}
-    assert "volume" in said(folder)
-    logs = {path.parent.name for path in (folder.folder / "results/slurm-logs").rglob("*")}
-    assert {"rule_train", "rule_rays", "rule_cube", "group_volumes_volume"} <= logs
+    logs = {path.name for path in (folder.folder / "results/tiny/logs").iterdir()}
+    assert logs == {"fetch", "train", "rays", "volume", "cube", "figure"}
+    assert not list((folder.folder / "results/slurm-logs").rglob("*.log"))
     status, output = folder.run(
         "snakemake", "--profile", "slurm", "--dry-run", "--configfile", "tests/studies/tiny.yaml"
     )
