@@ -27,8 +27,16 @@ def measured(path: Path) -> tuple[float, float]:
 def main() -> None:
     """Run and print the table."""
     parser = options(__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="folder of a finished study")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        default=Path("results/demo"),
+        help="folder of a finished study (default: results/demo)",
+    )
     arguments = parser.parse_args()
+    if not (arguments.results / "cube.nc").is_file():
+        parser.error(f"{arguments.results} holds no finished study; `make demo` makes one")
     study = load_study(arguments.results / "study.yaml")
     pricer = pricer_of(study)
     pairs = [

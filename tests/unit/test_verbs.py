@@ -158,6 +158,51 @@ def test_bad_input_file_is_named_and_nothing_is_written(study_file, capsys, dama
     assert volumes.read_bytes() == before
 
 
+def test_second_of_two_equal_results_leaves_the_first(study_file):
+    """Two processes did the same job: the file and its time stamp stay as the first left them."""
+    study = run_study(study_file())
+    job = jobs.expand(study)[0].id
+    minima, rays = jobs.minima_file(study, job), jobs.rays_file(study, job)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (minima, rays)}
+    common = ["--study", "study.yaml", "--job", job, "--receipt", jobs.receipt_of(study, job)]
+    run("train", *common, "--output", minima)
+    run("rays", *common, "--minima", minima, "--output", rays)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before} == before
+    with h5py.File(rays, "a") as file:
+        file["log_radius"][0, 0, 0, 0] += 1
+    run("rays", *common, "--minima", minima, "--output", rays)
+    with h5py.File(rays) as ours, h5py.File(io.BytesIO(before[rays][0])) as first:
+        assert np.array_equal(ours["log_radius"][()], first["log_radius"][()], equal_nan=True)
+
+
+def test_study_changed_while_a_job_ran_gets_no_result(study_file, monkeypatch, capsys):
+    """A job left behind by a killed run must not put its old result under the new study."""
+    study = run_study(study_file())
+    job = jobs.expand(study)[0].id
+    volumes = jobs.volumes_file(study, job)
+    before = volumes.read_bytes()
+    real = verbs.volumes
+
+    def change_meanwhile(*arguments):
+        study_file(measure={"volume": {"directions": 12, "thresholds": [0.1, 0.6]}})
+        return real(*arguments)
+
+    monkeypatch.setattr(verbs, "volumes", change_meanwhile)
+    with pytest.raises(SystemExit):
+        run(
+            "volume",
+            "--study",
+            "study.yaml",
+            "--job",
+            job,
+            *["--rays", jobs.rays_file(study, job)],
+            "--output",
+            volumes,
+        )
+    assert "the study was changed while this job ran" in capsys.readouterr().err
+    assert volumes.read_bytes() == before
+
+
 def test_changed_data_set_is_noticed(study_file, capsys):
     path = study_file(train_sizes=[20], seeds=1)
     study = run_study(path)
