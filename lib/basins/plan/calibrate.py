@@ -184,7 +184,7 @@ def _train_row(
     theta = network.theta.to(device).expand(case.seeds, -1).contiguous()
 
     def work(epochs: int) -> None:
-        recipe = Recipe(epochs=epochs, batch_size=case.batch, **RECIPE)  # type: ignore[arg-type]
+        recipe = Recipe(epochs=epochs, batch_size=case.batch, **RECIPE)  # type: ignore[arg-type]  # a table of keys
         many = labels.expand(case.seeds, -1)
         train(network, recipe, theta, stacked, many, one, labels, tuple(range(case.seeds)))
 
@@ -332,7 +332,7 @@ def _run(verb: str, options: list[str], folder: Path) -> tuple[float, float]:
     """Run a verb as a job does; return its CPU seconds and its peak of memory in bytes."""
     command = [sys.executable, "-c", "from basins.cli import main; main()", verb, *options]
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)  # noqa: S603
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)  # noqa: S603 - our own verb
         peak, ended = 0.0, 0
         while not ended:
             time.sleep(0.01)

@@ -45,7 +45,7 @@ VOLUME = ("radii",)
 COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME}
 
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
-TEST_POINTS = 64  # points of many directions that one call evaluates at most
+POINTS_TOGETHER = 64  # points of many directions that one call evaluates at most
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     batch = max(1, min(64, MAX_BYTES // (16 * network.num_parameters)))
     directions = batch * 8 * 4 * network.num_parameters
     chunk = min(CHUNK, study.landscape_sizes[-1])
-    points = min(batch, TEST_POINTS) * (
+    points = min(batch, POINTS_TOGETHER) * (
         2 * 4 * network.num_parameters + 12 * chunk * network.widest
     )
     return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4
