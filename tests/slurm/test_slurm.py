@@ -6,6 +6,7 @@ skipped.
 """
 
 import contextlib
+import csv
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "tests" / "slurm" / "cluster"
 CUBE = "results/tiny/cube.nc"
 COMMANDS = ["slurmctld", "slurmd", "munged", "sinfo"]
+ACCOUNTING_COMMANDS = ["slurmdbd", "mariadbd", "mariadb-install-db"]
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.slow]
 
@@ -43,6 +45,18 @@ def nodes():
         pytest.skip(f"NO SLURM HERE, SO THE PROFILE IS NOT TESTED: {up.stderr.strip()}")
     yield
     cluster("down")
+
+
+@pytest.fixture(scope="module")
+def accounting():
+    """The same nodes, with a database in which this user may charge physics and biology."""
+    if missing := [name for name in ACCOUNTING_COMMANDS if not shutil.which(name)]:
+        pytest.skip(
+            "NO SLURM ACCOUNTING HERE, SO IT IS NOT TESTED: it takes Debian's slurmdbd, "
+            f"slurm-wlm-mysql-plugin and mariadb-server (missing: {missing})"
+        )
+    up = cluster("up", "--accounting")
+    assert up.returncode == 0, up.stderr
 
 
 @pytest.fixture
@@ -70,7 +84,7 @@ def submit(checkout, *options, target=CUBE):
         return checkout.start(
             *["snakemake", target, "--profile", "slurm", *options],
             *["--slurm-init-seconds-before-status-checks", "2"],
-            *["--seconds-between-status-checks", "1"],
+            *["--seconds-between-status-checks", "1", "--max-status-checks-per-second", "2"],
             *["--configfile", "tests/studies/tiny.yaml"],
             stdout=log,
             start_new_session=True,
@@ -297,3 +311,44 @@ def test_disk_full_during_a_write(folder, tiny_run):
         assert not list(results.rglob("*.partial*"))
     finally:
         subprocess.run(["umount", results], check=True)
+
+
+@pytest.mark.usefixtures("accounting")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--default-resources", "slurm_account=empty"], "slurm_account 'empty' is none of yours"),
+        (["--default-resources", "slurm_account=physics,x"], "slurm_account 'x' is none of yours"),
+        (["--slurm-qos", "express"], "QOS 'express' is none of yours, which are normal"),
+        (["--set-resources", "rays:qos=express"], "QOS 'express' is none of yours"),
+    ],
+)
+def test_accounts_of_others_are_refused_before_anything_is_submitted(folder, options, words):
+    process = submit(folder, *options)
+    assert process.wait(timeout=60) == 1
+    assert words in said(folder)
+    assert "has been submitted" not in said(folder)
+    assert in_queue(folder, "all") == []
+
+
+@pytest.mark.usefixtures("accounting")
+@pytest.mark.parametrize("status", ["squeue", "sacct"])
+def test_accounting_charges_the_account_and_reports_efficiency(folder, tiny_run, status):
+    """Status from either command; sacct says `CANCELLED by 0`, which the executor does not know."""
+    account = ["--default-resources", "slurm_account=biology", "--slurm-qos", "normal"]
+    process = submit(folder, *account, "--slurm-status-command", status)
+    number, _ = running(folder, "train")[0]
+    subprocess.run(["scancel", number], check=True)
+    finish(folder, process)
+    assert "SLURM status is: 'CANCELLED'" in said(folder)
+    assert_same_cube(folder, tiny_run)
+    (report,) = (folder.folder / "results" / "slurm-efficiency").glob("*.csv")
+    with report.open() as file:
+        rows = list(csv.DictReader(file))
+    # Four networks trained and measured (one twice), their volumes in one job, and the cube.
+    ran = [row for row in rows if float(row["MaxRSS_MB"]) > 0]
+    assert len({row["MainJobID"] for row in ran}) >= 10
+    assert all(0 < float(row["Memory Usage (%)"]) < 100 for row in ran)
+    charged = ["sacct", "-nPX", "--format", "Account,Comment", "--starttime", "now-1hour"]
+    lines = subprocess.run(charged, capture_output=True, text=True, check=True).stdout.split()
+    assert sum(line.startswith("biology|rule_train") for line in lines) >= 5

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from basins.slurm import arrays, commands, preflight, queue
+from basins.slurm import accounts, arrays, commands, preflight, queue
 
 arrays.become_own_task()
 
-SACCT = Path(workflow.basedir) / "profiles" / "slurm" / "without-accounting"
+COMMANDS = Path(workflow.basedir) / "profiles" / "slurm" / "commands"
 
 
 def look_at_the_cluster():
@@ -23,13 +23,14 @@ def look_at_the_cluster():
     try:
         preflight.check_arrays(settings.array_jobs, is_limited())
         preflight.check(set(map(request_of, remote)), settings.partition_config)
-        if not preflight.has_accounting():
-            # The executor asks sacct when squeue fails once; see the script there.
-            commands.prefer(SACCT)
+        accounts.check_qos(settings.qos or "")
+        # The executor misunderstands some of sacct's answers; see the script there.
+        commands.prefer(COMMANDS)
+        if not accounts.has_accounting():
             settings.efficiency_report = False
         if left := queue.queued(Path.cwd()):
             logger.warning(queue.describe(left))
-    except preflight.ClusterError as error:
+    except commands.ClusterError as error:
         raise WorkflowError(str(error)) from None
 
 

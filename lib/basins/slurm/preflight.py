@@ -1,11 +1,11 @@
 """Before anything is submitted: whether this cluster can run what the study asks for."""
 
-import getpass
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from basins.slurm.commands import ClusterError, lines
+from basins.slurm.accounts import check_account, check_qos
+from basins.slurm.commands import ClusterError
 from basins.slurm.offers import Offer, gpus, limited, offers
 
 # What to change when no partition has enough of something.
@@ -31,6 +31,7 @@ class Request:
     gpu_type: str = ""
     partition: str = ""
     account: str = ""
+    qos: str = ""
 
     @classmethod
     def of(cls, rule: str, threads: int, resources: dict[str, object]) -> "Request":
@@ -53,6 +54,7 @@ class Request:
             gpu_type=kind if count else "",
             partition=str(resources.get("slurm_partition", "")),
             account=str(resources.get("slurm_account", "")),
+            qos=str(resources.get("qos", "")),
         )
 
 
@@ -62,8 +64,8 @@ def check(requests: Iterable[Request], partition_file: Path | None) -> None:
     Raises
     ------
     ClusterError
-        In one sentence that says what to change: no SLURM, an unknown partition, an account that
-        is missing or unknown, or a request that no partition can meet.
+        In one sentence that says what to change: no SLURM, an unknown partition, an account or QOS
+        that is missing or unknown, or a request that no partition can meet.
     """
     found = offers()
     allowed = limited(found, partition_file)
@@ -71,7 +73,9 @@ def check(requests: Iterable[Request], partition_file: Path | None) -> None:
     for request in requests:
         _check_partition(request, found, allowed, partition_file)
     for account in sorted({request.account for request in requests}):
-        _check_account(account)
+        check_account(account)
+    for qos in sorted({request.qos for request in requests}):
+        check_qos(qos)
 
 
 def check_arrays(arrays: str | None, is_limited: bool) -> None:
@@ -144,36 +148,3 @@ def _words(request: Request) -> str:
         kind = f" of type {request.gpu_type}" if request.gpu_type else ""
         parts.append(f"{request.num_gpus} GPUs{kind}")
     return ", ".join(parts)
-
-
-def has_accounting() -> bool:
-    """Tell whether SLURM keeps a record of jobs and accounts (`sacct` answers)."""
-    return not _config().get("AccountingStorageType", "").endswith("none")
-
-
-def _config() -> dict[str, str]:
-    pairs = (line.partition("=") for line in lines(["scontrol", "show", "config"]))
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _check_account(account: str) -> None:
-    if not has_accounting():
-        if account:
-            raise ClusterError(
-                f"slurm_account {account!r}: this cluster keeps no accounts; remove slurm_account"
-            )
-        return
-    if not account and "associations" not in _config().get("AccountingStorageEnforce", ""):
-        return
-    user = f"user={getpass.getuser()}"
-    query = ["sacctmgr", "--noheader", "--parsable2", "list", "associations", user]
-    mine = sorted({*lines([*query, "format=Account"])})
-    if not mine:
-        raise ClusterError(
-            "this cluster charges accounts and SLURM knows none of yours; ask its administrators"
-        )
-    if account and account.lower() not in map(str.lower, mine):
-        raise ClusterError(
-            f"slurm_account {account!r} is none of yours, which are {', '.join(mine)}; give one of "
-            "these"
-        )
