@@ -10,7 +10,7 @@ RESULTS = results/$(shell sed -n 's/^study: *\([a-z0-9-]*\).*/\1/p' $(STUDY))
 ALONE := $(if $(shell command -v flock),flock .snakemake.lock)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test test-slurm check bench generate clean
+.PHONY: help demo test test-long test-slurm check bench generate clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -29,7 +29,10 @@ demo: $(READY) ## Run a study (STUDY=config/demo.yaml) and say where its results
 	@printf '\ncube     %s\nfigures  %s\nreport   %s\n' $(RESULTS)/cube.nc $(RESULTS)/figures $(RESULTS)/report.html
 
 test: $(READY) ## Run the test suite
-	python -m pytest --numprocesses 2 --dist loadgroup --doctest-modules lib tests --ignore tests/slurm
+	python -m pytest --numprocesses 2 --dist loadgroup -m "not long" --doctest-modules lib tests --ignore tests/slurm
+
+test-long: $(READY) ## Run the tests that take minutes each
+	python -m pytest -m long tests
 
 test-slurm: $(READY) ## Run the tests that need a SLURM of their own (root and Debian's packages)
 	python -m pytest tests/slurm

@@ -16,7 +16,7 @@ from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import measure_rays
 from basins.rays.torch_path import TorchEvaluator
-from basins.volume.estimate import check_estimators, volumes
+from basins.volume.from_rays import check_estimators, volumes
 
 SCAN_POINTS = 12
 R_MAX_NORMS = 10  # r_max in norms of the minimum, as in studies

@@ -52,3 +52,8 @@ def normals(*names: Name, count: int, start: int = 0) -> NDArray[np.float64]:
 def permutation(*names: Name, size: int) -> NDArray[np.int64]:
     """Return a random permutation of ``range(size)``, shape (size,): the order of the words."""
     return np.argsort(bits(*names, count=size), kind="stable").astype(np.int64)
+
+
+def generator(*names: Name) -> np.random.Generator:
+    """Return a generator of the stream called `names`, for chains, whose draws have no position."""
+    return np.random.Generator(np.random.Philox(key=key(*names)))

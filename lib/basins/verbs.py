@@ -39,7 +39,7 @@ from basins.study.load import load_study
 from basins.study.schema import Study, StudyError
 from basins.training import checkpoint
 from basins.training.loop import train as train_minima
-from basins.volume.estimate import volumes
+from basins.volume.from_rays import volumes
 
 logger = logging.getLogger("basins")
 

@@ -30,7 +30,7 @@ from basins.study import jobs
 from basins.study.load import parse_study, save_study
 from basins.study.schema import Recipe, Study
 from basins.training.loop import train
-from basins.volume.estimate import volumes
+from basins.volume.from_rays import volumes
 
 CLASSES = 10
 GRAY, COLOR = (1, 28, 28), (3, 32, 32)

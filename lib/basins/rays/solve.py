@@ -90,6 +90,7 @@ def solve_radii(
     r_max: float,
     scan_points: int,
     scan_start: int = 0,
+    tolerance_nats: float = TOLERANCE_NATS,
 ) -> Radii:
     """Solve the radius of every direction, landscape and threshold.
 
@@ -106,18 +107,20 @@ def solve_radii(
     bounds
         The loss that bounds each basin, shape (M, T).
     num_directions, num_parameters
-        B and n; n sets the tolerance, n d(ln r) <= 0.1.
+        B and n; n sets the tolerance, n d(ln r) <= `tolerance_nats`.
     r_max
         Radius at which a ray is censored.
     scan_points
         Points of the scan, a factor 2 apart, the last at `r_max`.
     scan_start
         First point of the scan; a ray that is outside there already is followed inward.
+    tolerance_nats
+        Of n ln r.
     """
     search = _Search(evaluate, anchor, bounds, num_directions)
     grid = np.log(r_max) - np.log(2) * np.arange(scan_points - 1, -1, -1)
     num_crossings = _scan(search, grid[scan_start:])
-    _refine(search, TOLERANCE_NATS / num_parameters)
+    _refine(search, tolerance_nats / num_parameters)
     is_crossed = num_crossings > 0
     is_lost = np.isnan(search.x1) & ~np.isnan(search.x2)
     with np.errstate(invalid="ignore"):

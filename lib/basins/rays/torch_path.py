@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from basins.models.functional import Network
-from basins.rays.landscapes import Landscapes, prefix_means
+from basins.rays.landscapes import Landscapes, chunks, prefix_means
 
 CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU and little on a GPU
 
@@ -89,6 +89,34 @@ class TorchEvaluator:
         for start in range(0, len(radii), self._points):
             part = slice(start, start + self._points)
             result[part] = self._points_losses(steps[part], radii[part], num_landscapes)
+        return result
+
+    def gradients(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the gradients of the mean loss over all examples at ``theta + step``.
+
+        Parameters
+        ----------
+        steps
+            In weight space, shape (B, n).
+
+        Returns
+        -------
+        NDArray
+            Float64, shape (B, n); not finite where the network's outputs are not.
+        """
+        result = np.empty(steps.shape)
+        inputs, targets = self.landscapes.inputs, self.landscapes.targets
+        count = self.landscapes.sizes[-1]
+        # What the backward pass keeps is about as much again as the forward pass needs.
+        size = max(1, self._points // 2)
+        for start in range(0, len(steps), size):
+            rows = slice(start, start + size)
+            points = (self.theta + torch.from_numpy(steps[rows]).to(self.theta)).requires_grad_()
+            total = torch.zeros_like(points)
+            for part in chunks(count, self._chunk):
+                losses = self._losses(points, inputs[part], targets[part])
+                total += torch.autograd.grad(losses.sum(), points)[0]
+            result[rows] = (total.double() / count).cpu().numpy()
         return result
 
     def _points_losses(

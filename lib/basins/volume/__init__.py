@@ -1,1 +1,25 @@
-"""Volumes: radii in, log volumes with intervals and diagnostics out."""
+"""Volumes: losses or radii in, log volumes with intervals and diagnostics out.
+
+Basin, Volume
+    What is measured, and what a measurement says.
+estimate
+    The volume of the basin of any loss function.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Basin": "basins.volume.basin",
+    "Volume": "basins.volume.basin",
+    "estimate": "basins.volume.estimators",
+}
+
+__all__ = ["Basin", "Volume", "estimate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: the workflow needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'basins.volume' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -10,6 +10,23 @@ Array = NDArray[np.float64]
 MIN_TAIL = 5  # fewer exceedances cannot tell a tail's index
 MAX_LOG_EXCESS = 300.0  # nats above the cutoff that a fit in float64 can bear
 
+# Beyond these a sample that happens to miss its tail looks calm, and its interval is wrong.
+MAX_SPREAD = 1.0  # nats of sd(ln w); beyond, a few weights decide the mean
+MAX_PARETO_K = 0.7  # Vehtari et al. 2024: beyond, a mean of weights is unreliable
+MIN_WEIGHTS = 100  # fewer seldom hold those that decide the mean
+EXACT_SPREAD = 1e-9  # of sd(ln w) / n: equal weights have no tail to fit, their mean is exact
+
+
+def is_decided_by_few(
+    log_weights: Array, tail_index: Array, num_parameters: int
+) -> NDArray[np.bool_]:
+    """Tell where the mean of weights, over the last of two axes, may miss mass, shape (rows,)."""
+    count = log_weights.shape[1]
+    spread = log_weights.std(axis=1) if count > 1 else np.full(len(log_weights), np.inf)
+    is_exact = spread < EXACT_SPREAD * num_parameters
+    is_calm = (spread <= MAX_SPREAD) & (tail_index <= MAX_PARETO_K) & (count >= MIN_WEIGHTS)
+    return np.asarray(~(is_calm | is_exact), dtype=np.bool_)
+
 
 def effective_sample_size(log_weights: Array) -> Array:
     """Return (sum w)^2 / sum w^2 over the last axis (Kong 1992); 1 means one draw decides."""

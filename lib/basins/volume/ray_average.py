@@ -10,11 +10,6 @@ from basins.volume import ball, diagnostics, intervals, kernels
 
 Array = NDArray[np.float64]
 
-# Beyond these a sample that happens to miss its tail looks calm, and its interval is wrong.
-MAX_SPREAD = 1.0  # nats of sd(n ln r); beyond, a few rays decide the mean
-MAX_PARETO_K = 0.7  # Vehtari et al. 2024: beyond, a mean of weights is unreliable
-MIN_DIRECTIONS = 100  # fewer seldom hold the rays that decide the mean
-
 
 @dataclass(frozen=True)
 class RayAverage:
@@ -71,11 +66,7 @@ def ray_average(
     rows = np.ascontiguousarray(terms.reshape(-1, count))
     stderr, low, high = intervals.bootstrap(rows)
     tail = diagnostics.pareto_k(rows)
-    spread = rows.std(axis=1) if count > 1 else np.full(len(rows), np.inf)
-    # Equal radii have no tail to fit: then the mean is exact.
-    is_exact = spread < 1e-9 * num_parameters
-    is_calm = (spread <= MAX_SPREAD) & (tail <= MAX_PARETO_K) & (count >= MIN_DIRECTIONS)
-    has_few = ~(is_calm | is_exact)
+    has_few = diagnostics.is_decided_by_few(rows, tail, num_parameters)
     re_enters = (num_crossings[is_measured].reshape(-1, count) > 1).any(axis=1)
     constant = ball.log_volume(num_parameters)
 

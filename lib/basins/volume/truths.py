@@ -6,14 +6,17 @@ is g < 1) gives the radius 1 / g(u) along a unit direction u.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.optimize import minimize_scalar
+from scipy.special import betainc, gammaln, kve
 
 from basins.volume import ball
 
 Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
@@ -84,3 +87,75 @@ def mapped(body: Body, matrix: Array) -> Body:
         float(body.log_volume + log_det),
         lambda x: body.gauge(x @ inverse.T),
     )
+
+
+def capped_cylinder(n: int, num_flat: int, threshold: float, r_max: float) -> float:
+    """Return ln V of the loss |y|^2 / 2 < c inside the ball of radius r_max, in nats.
+
+    y are all coordinates but `num_flat`, in which the loss does not change at all:
+    V = S_m int_0^R s^(m-1) V_f((r_max^2 - s^2)^(1/2)) ds with m = n - num_flat, S_m the surface of
+    the unit sphere, V_f the volume of a ball, and R the smaller of (2c)^(1/2) and r_max.
+    """
+    m = n - num_flat
+    share = min(2 * threshold / r_max**2, 1.0)
+    # With t = s^2 / r_max^2 the integral is an incomplete beta function.
+    part = betainc(m / 2, num_flat / 2 + 1, share)
+    return float(ball.log_volume(n, r_max) + np.log(part))
+
+
+def inverted(log_transform: Callable[[Complex], Complex], threshold: float, start: float) -> float:
+    """Return ln V(c) from the Laplace transform of its density of states, in nats.
+
+    V(c) = (1 / 2 pi i) int Z(b) exp(b c) / b db along a vertical line (Mellin), taken through the
+    saddle point on the real axis, by the trapezoidal rule.
+
+    Parameters
+    ----------
+    log_transform
+        ln Z, Z(b) = int exp(-b L) dV, for complex b (k,).
+    threshold
+        c.
+    start
+        A guess at the saddle's b; it is searched within a factor 1e6 about it.
+    """
+
+    def exponent(b: Complex) -> NDArray[Any]:
+        return log_transform(b) + b * threshold - np.log(b)
+
+    def real(log_b: float) -> float:
+        at = np.array([np.exp(log_b)], dtype=np.complex128)
+        return float(exponent(at).real[0])
+
+    middle = np.log(start)
+    found = minimize_scalar(real, bounds=(middle - 14, middle + 14), options={"xatol": 1e-10})
+    saddle, peak = float(np.exp(found.x)), float(found.fun)
+    # Beyond a hundred saddle points the integrand of n >= 10 dimensions is below rounding.
+    width = saddle * np.linspace(0, 100, 200001)
+    line = np.asarray(saddle + 1j * width, dtype=np.complex128)
+    values = np.exp(exponent(line) - peak).real
+    return float(peak + np.log(np.trapezoid(values, width) / np.pi))
+
+
+def quartic(curvatures: Array, bend: float, threshold: float) -> float:
+    """Return ln V of the loss sum lambda (x^2 / 2 + bend x^4) below `threshold`.
+
+    Each factor of Z is exp(q) K_1/4(q) / (8 bend)^(1/2), q = b lambda / (32 bend), with K the
+    modified Bessel function of the second kind.
+    """
+
+    def log_transform(b: Complex) -> Complex:
+        q = b[:, None] * curvatures / (32 * bend)
+        return np.asarray((np.log(kve(0.25, q)) - 0.5 * np.log(8 * bend)).sum(axis=1))
+
+    return inverted(log_transform, threshold, len(curvatures) / threshold)
+
+
+def gaussian_ellipsoid(curvatures: Array, shift: Array, threshold: float) -> float:
+    """Return ln P(sum lambda x^2 / 2 < c) for x ~ N(shift, 1), flat directions (0) among them."""
+    curved, pulls = curvatures, curvatures * shift**2
+
+    def log_transform(b: Complex) -> Complex:
+        room = 1 + b[:, None] * curved
+        return np.asarray((-0.5 * np.log(room) - 0.5 * pulls * b[:, None] / room).sum(axis=1))
+
+    return inverted(log_transform, threshold, len(curvatures) / threshold)

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from basins.volume.estimate import (
+from basins.volume.fan2025compat import compat_log_volume
+from basins.volume.from_rays import (
     CALIBRATED,
     LOWER_BOUND,
     MINIMUM_ABOVE_THRESHOLD,
     check_estimators,
     volumes,
 )
-from basins.volume.fan2025compat import compat_log_volume
 
 
 def published(losses_of, norms, n, threshold):

@@ -1,0 +1,170 @@
+"""The function-level entry: the volume of the basin of any loss function."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from basins.volume.annealed import FEW_PARAMETERS, MOVES, annealed
+from basins.volume.basin import Basin, Volume
+from basins.volume.importance import importance, rays
+from basins.volume.laplace import laplace
+from basins.volume.measures import Gaussian, Lebesgue, Measure
+from basins.volume.shapes import PRECONDITIONERS, guess, known_curvature
+
+Array = NDArray[np.float64]
+
+ESTIMATORS = ("rays", "importance", "annealed", "laplace")
+MEASURES = ("lebesgue", "gaussian")
+MAX_DECREMENT = 0.1  # of the height, that the loss may fall by a Newton step from the minimum
+MAX_DIP = 1e-3  # of the largest curvature, that the smallest may be below 0
+
+
+def estimate(
+    basin: Basin,
+    estimator: str = "annealed",
+    measure: str = "lebesgue",
+    seed: int = 0,
+    *,
+    sigma: float | None = None,
+    center: ArrayLike | None = None,
+    directions: int = 1000,
+    stderr: float = 0.3,
+    max_evaluations: float = 1e7,
+    moves: str | None = None,
+    preconditioner: str | None = None,
+) -> Volume:
+    """Return the log volume of a basin, with its error bar.
+
+    Parameters
+    ----------
+    basin
+        Loss, minimum, threshold, and what else is known.
+    estimator
+        `rays`: mean of r^n over isotropic directions, the published baseline, a lower bound.
+        `importance`: directions drawn after the basin's curvature and weighted.
+        `annealed`: thermodynamic integration, calibrated, of the whole connected set.
+        `laplace`: the quadratic answer.
+    measure
+        `lebesgue`: volume in the parameters' units. `gaussian`: probability under a normal law.
+    seed
+        Of all random numbers; the same seed gives the same result.
+    sigma, center
+        Of the Gaussian measure: standard deviation of every coordinate, and mean (0 if not given).
+    directions
+        How many, for `rays` and `importance`.
+    stderr
+        Nats that `annealed` goes on for.
+    max_evaluations
+        Losses after which `annealed` stops in any case.
+    moves
+        Of `annealed`: `chords`, which need no gradient, or `hmc`, which follow it; by default the
+        latter where there is a gradient and more than 10 parameters.
+    preconditioner
+        Where the shape to start from comes from: `diagonal` (Hutchinson), `low_rank` (Lanczos) or
+        `full` curvature, each from the gradient, or `none`; by default the curvature given, else
+        what the gradient or the chords along the axes tell.
+
+    Returns
+    -------
+    Volume
+        Of `annealed` 90 % of the intervals hold the truth. Diagnostics name what each estimator
+        checks, see its module; of all, with a gradient: `gradient_norm` and `newton_decrement`, by
+        how much of the height a Newton step would lower the loss.
+
+    Raises
+    ------
+    ValueError
+        If an argument cannot be used; the message opens with its name.
+
+    Examples
+    --------
+    >>> disc = Basin(lambda x: (x**2).sum(axis=1), np.zeros(2), 1.0)
+    >>> v = estimate(disc, estimator="importance")
+    >>> round(float(np.exp(v.log_volume)), 2)
+    3.14
+    """
+    one_of("estimator", estimator, ESTIMATORS)
+    one_of("measure", measure, MEASURES)
+    if moves is not None:
+        one_of("moves", moves, MOVES)
+    if preconditioner is not None:
+        one_of("preconditioner", preconditioner, PRECONDITIONERS)
+    if not (isinstance(directions, int | np.integer) and directions >= 1):
+        raise ValueError(f"directions: {directions!r} must be a whole number, 1 or more")
+    if not stderr > 0:
+        raise ValueError(f"stderr: {stderr!r} must be above 0")
+    if not max_evaluations >= 1:
+        raise ValueError(f"max_evaluations: {max_evaluations!r} must be 1 or more")
+    if moves == "hmc" and basin.gradient is None:
+        raise ValueError("moves: 'hmc' needs the basin's gradient")
+    law = _measure(basin, measure, sigma, center)
+    names = ("volume", estimator, int(seed))
+    if estimator == "rays":
+        return _checked(basin, rays(basin, law, directions, *names))
+    if estimator == "laplace":
+        return _checked(basin, laplace(basin, law, known_curvature(basin)))
+    shapes = guess(basin, law, preconditioner, *names)
+    if estimator == "importance":
+        return _checked(basin, importance(basin, law, shapes, directions, *names))
+    if moves is None:
+        is_large = basin.num_parameters > FEW_PARAMETERS
+        moves = "hmc" if basin.gradient is not None and is_large else "chords"
+    shape = next(iter(shapes.values()))
+    return _checked(
+        basin, annealed(basin, law, shape, moves, float(stderr), max_evaluations, *names)
+    )
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name}: {value!r} is not known; allowed are {', '.join(allowed)}")
+
+
+def _measure(basin: Basin, measure: str, sigma: float | None, center: ArrayLike | None) -> Measure:
+    if measure == "lebesgue":
+        for name, value in (("sigma", sigma), ("center", center)):
+            if value is not None:
+                raise ValueError(f"{name}: only measure 'gaussian' takes it")
+        return Lebesgue()
+    if sigma is None or not (np.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma: {sigma!r} must be a number above 0 for measure 'gaussian'")
+    middle = np.zeros(basin.num_parameters)
+    if center is not None:
+        middle = np.asarray(center, dtype=np.float64)
+        if middle.shape != basin.minimum.shape or not np.isfinite(middle).all():
+            raise ValueError(
+                f"center: shape {middle.shape} must be that of the minimum, "
+                f"{basin.minimum.shape}, and finite"
+            )
+    return Gaussian(basin.minimum - middle, float(sigma))
+
+
+def _checked(basin: Basin, volume: Volume) -> Volume:
+    """Add what tells whether the minimum is one, and warn where it is not."""
+    told = dict(volume.diagnostics)
+    if basin.gradient is not None:
+        slope = basin.slope(np.zeros((1, basin.num_parameters)))
+        told["gradient_norm"] = float(np.linalg.norm(slope))
+        shape = basin.preconditioner()
+        if shape is not None:
+            # With A the lengths to the threshold, H^-1 is A A^T / (2 height).
+            pulled = shape.pull(slope)
+            told["newton_decrement"] = float((pulled**2).sum() / (4 * basin.height**2))
+    if told.get("newton_decrement", 0.0) > MAX_DECREMENT:
+        warnings.warn(
+            "minimum: its gradient is not zero; a Newton step would lower the loss by "
+            f"{told['newton_decrement']:.2g} of the height of the threshold",
+            stacklevel=3,
+        )
+    curvature = basin.curvature
+    if isinstance(curvature, np.ndarray):
+        values = curvature if curvature.ndim == 1 else np.linalg.eigvalsh(curvature)
+        told["smallest_curvature"] = float(values.min())
+        if values.min() < -MAX_DIP * np.abs(values).max():
+            warnings.warn(
+                f"minimum: its smallest curvature is {values.min():.2g}, below 0", stacklevel=3
+            )
+    return replace(volume, diagnostics=told)

@@ -1,0 +1,174 @@
+"""What one walk along a path of laws found, whichever path it was."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from basins.volume.basin import Basin
+from basins.volume.intervals import PROBABILITY
+
+Array = NDArray[np.float64]
+
+Indices = NDArray[np.intp]
+
+SIGHTS = 32  # points at which a line from the minimum is looked at
+SIGHT_DRAWS = 16  # draws of every chain from which lines are drawn
+MAX_LAG = 3.0  # standard errors that the ways there and back may differ by
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One walk of all chains along a path and back.
+
+    Attributes
+    ----------
+    log_volumes
+        By chain, on the way there and on the way back, shape (2, chains); without the mean weight.
+    log_weights
+        Of the draws of the last law, by which it becomes the law on the basin, shape (draws,
+        chains); -inf outside.
+    rises
+        Loss over the minimum's own at these draws, in units of the height, shape (draws, chains).
+    distances
+        |x| / r_max there, shape (draws, chains).
+    shared_stderr
+        Errors that all chains share: of the rule, of the reference's mass.
+    rule_difference
+        See `integration.Walk`.
+    visible
+        Whether the straight line from the minimum stays inside, of some of these draws, shape
+        (some, chains); a draw outside counts as not seen, with weight 0.
+    visible_rows
+        Which draws those are.
+    """
+
+    log_volumes: Array
+    log_weights: Array
+    rises: Array
+    distances: Array
+    shared_stderr: float
+    rule_difference: float
+    visible: NDArray[np.bool_]
+    visible_rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A log volume from a passage, with its error.
+
+    Attributes
+    ----------
+    log_volume, stderr, low, high
+        In nats; ends of the 90 % interval.
+    is_converged
+        The two ways agree.
+    diagnostics
+        forward_minus_backward and its lag_stderr, rule_difference (nats); inside_ess, the draws
+        that decide the share of the last law inside; star_fraction, of the volume that straight
+        lines from the minimum reach without leaving the basin; exponent, d ln V / d ln(height), and
+        radius_exponent, d ln V / d ln(r_max), how many dimensions end at r_max. The last three
+        with their _stderr.
+    """
+
+    log_volume: float
+    stderr: float
+    low: float
+    high: float
+    is_converged: bool
+    diagnostics: dict[str, float]
+
+
+def summarize(passage: Passage) -> Summary:
+    """Return the volume and its interval, from the chains' independence.
+
+    The chains' jackknife gives the error of the mean integral and of the share inside together;
+    errors that all chains share and what lags between the two ways are added in quadrature.
+    """
+    there, back = passage.log_volumes
+    both = (there + back) / 2
+    count = len(both)
+    peak = passage.log_weights.max()
+    if not np.isfinite(peak):
+        peak = 0.0
+    weights = np.exp(passage.log_weights - peak)
+    shares = weights.mean(axis=0)
+
+    def volume(which: Indices) -> float:
+        with np.errstate(divide="ignore"):
+            return float(both[which].mean() + peak + np.log(shares[which].mean()))
+
+    value, error = jackknife(volume, count)
+    lag = float((there - back).mean())
+    lag_error = float((there - back).std(ddof=1) / np.sqrt(count))
+    # What the two ways differ by beyond chance is an error of either.
+    unsettled = np.sqrt(max(lag**2 - lag_error**2, 0.0)) / 2
+    stderr = float(np.sqrt(error**2 + passage.shared_stderr**2 + unsettled**2))
+    half = float(student.ppf((1 + PROBABILITY) / 2, count - 1)) * stderr
+    diagnostics = {
+        "forward_minus_backward": lag,
+        "lag_stderr": lag_error,
+        "rule_difference": passage.rule_difference,
+        "inside_ess": float(weights.sum() ** 2 / max((weights**2).sum(), 1e-300)),
+        "num_chains": float(count),
+    }
+    inside = weights > 0
+    for name, ratios in (("exponent", passage.rises), ("radius_exponent", passage.distances)):
+        if not ratios.any():
+            diagnostics[name] = diagnostics[name + "_stderr"] = 0.0
+            continue
+        logs = np.where(inside, -np.log(np.where(inside, np.maximum(ratios, 1e-300), 1.0)), 0.0)
+        diagnostics[name], diagnostics[name + "_stderr"] = mean_ratio(weights, weights * logs)
+    some = weights[passage.visible_rows]
+    seen, seen_error = mean_ratio(some * passage.visible, some)
+    diagnostics |= {"star_fraction": seen, "star_fraction_stderr": seen_error}
+    is_converged = abs(lag) <= MAX_LAG * lag_error and np.isfinite(value) and np.isfinite(stderr)
+    return Summary(value, stderr, value - half, value + half, bool(is_converged), diagnostics)
+
+
+def look_out(basin: Basin, offsets: list[Array]) -> NDArray[np.bool_]:
+    """Tell of points, a list of (chains, n), whether straight lines from the minimum reach them.
+
+    Looked at are `SIGHTS` points of each line, evenly spread. Shape (list, chains).
+    """
+    result = []
+    for points in offsets:
+        is_seen = np.ones(len(points), dtype=bool)
+        for part in np.arange(1, SIGHTS) / SIGHTS:
+            is_seen[is_seen] = basin.is_inside(part * points[is_seen])
+        result.append(is_seen)
+    return np.array(result)
+
+
+def jackknife(estimate: Callable[[Indices], float], count: int) -> tuple[float, float]:
+    """Return an estimate on all chains and its jackknife standard error (Efron 1982, chapter 3).
+
+    Parameters
+    ----------
+    estimate
+        Maps indices of chains to a number.
+    count
+        How many chains.
+    """
+    everyone = np.arange(count)
+    value = estimate(everyone)
+    without = np.array([estimate(np.delete(everyone, index)) for index in everyone])
+    if not np.isfinite(without).all():
+        return value, np.inf
+    return value, float(np.sqrt((count - 1) * without.var()))
+
+
+def mean_ratio(numerators: Array, denominators: Array) -> tuple[float, float]:
+    """Return the ratio of two sums over (draws, chains) and its jackknife error over chains.
+
+    For a power law V ~ e^k the inverse mean of ln(eps / e) over uniform draws is k (Hill 1975).
+    """
+    top, bottom = numerators.sum(axis=0), denominators.sum(axis=0)
+
+    def ratio(which: Indices) -> float:
+        total = bottom[which].sum()
+        return float(top[which].sum() / total) if total > 0 else 0.0
+
+    return jackknife(ratio, len(top))

@@ -1,0 +1,135 @@
+"""Path `restricted`: from a Gaussian that fits into the basin to the measure restricted to it.
+
+The laws p_s(z) in proportion to 1_B(x) mu(x) exp(-(1 - s) |z|^2 / 2), x = A z relative to the
+minimum, with d ln Z / ds = E_s |z|^2 / 2. They ask only which points are inside, so losses with
+kinks and jumps do.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.directions.preconditioner import Preconditioner
+from basins.volume import chords
+from basins.volume.basin import Basin
+from basins.volume.integration import Seen, walk
+from basins.volume.measures import Measure, Reference
+from basins.volume.path import SIGHT_DRAWS, SIGHTS, Passage, look_out
+from basins.volume.rounding import fit_scale, learn_shape
+
+Array = NDArray[np.float64]
+Move = Callable[[chords.Law, chords.Chains, bool], None]
+
+NUM_CHAINS = 32
+PILOT_SWEEPS = 60
+PILOT_GROWTH = 2.0  # of the mean square of z, beyond which the scale follows in a pilot
+MASS_BATCH = 2**22  # numbers drawn at once
+MIN_MASS_DRAWS = 512
+
+
+class Walker:
+    """Walks along this path, and what they have learned of the basin's shape.
+
+    Attributes
+    ----------
+    num_evaluations
+        Losses evaluated so far.
+    """
+
+    def __init__(
+        self, basin: Basin, measure: Measure, shape: Preconditioner, stderr: float
+    ) -> None:
+        self.basin, self.measure, self.shape = basin, measure, shape
+        self.num_mass_draws = max(MIN_MASS_DRAWS, int(np.ceil(24 / stderr**2)))
+        self.num_evaluations = 0
+
+    def _move(self, rng: np.random.Generator) -> Move:
+        """Return a move along all curves, with its own tuning."""
+        n = self.basin.num_parameters
+        curves = chords.CURVES if n > 1 else ("chord",)
+        widths = {"circle": 1.0, "ray": 2.0 / n, "chord": 1.0}
+
+        def slide(law: chords.Law, chains: chords.Chains, is_tuned: bool) -> None:
+            chains.widths = widths
+            for curve in curves:
+                chords.move(law, chains, curve, rng, is_tuned)
+
+        return slide
+
+    def pilot(self, rng: np.random.Generator) -> None:
+        """Learn the shape from chains under the last law."""
+        z, _, _ = self._start(rng)
+        move = self._move(rng)
+        chains = chords.Chains(z, self.shape.apply(z), {})
+        kept = []
+        for index in range(PILOT_SWEEPS):
+            is_early = index < PILOT_SWEEPS // 2
+            move(chords.Law(self.basin, self.measure, self.shape, 0.0), chains, is_early)
+            square = float((chains.z**2).mean())
+            if is_early and not 1 / PILOT_GROWTH < square < PILOT_GROWTH:
+                self.shape, chains.z = self.shape.times(square**0.5), chains.z / square**0.5
+            elif not is_early:
+                kept.append(chains.z)
+        self.num_evaluations += chains.num_evaluations
+        self.shape = learn_shape(self.shape, np.stack(kept))
+
+    def _start(self, rng: np.random.Generator) -> tuple[Array, Reference, float]:
+        """Return draws of the reference inside the basin, the reference, and its mass inside."""
+        fit = fit_scale(self.basin, self.measure, self.shape, rng)
+        self.shape = fit.reference.shape
+        n = self.basin.num_parameters
+        found: list[Array] = []
+        inside = drawn = num_found = 0
+        while drawn < self.num_mass_draws or num_found < NUM_CHAINS:
+            count = min(self.num_mass_draws, max(NUM_CHAINS, MASS_BATCH // n))
+            z = fit.reference.draw(rng.standard_normal((count, n)))
+            good = z[self.basin.is_inside(self.shape.apply(z))]
+            inside, drawn = inside + len(good), drawn + count
+            if num_found < NUM_CHAINS:
+                found.append(good)
+                num_found += len(good)
+            if drawn > 100 * self.num_mass_draws:
+                raise ValueError(
+                    "minimum: no Gaussian around it lies inside the basin; it may be on the edge"
+                )
+        self.num_evaluations += drawn + fit.num_evaluations
+        return np.concatenate(found)[:NUM_CHAINS], fit.reference, inside / drawn
+
+    def passage(self, num_nodes: int, num_sweeps: int, rng: np.random.Generator) -> Passage:
+        """Walk along the path and back, with `num_sweeps` at each of `num_nodes`."""
+        z, reference, mass = self._start(rng)
+        chains = chords.Chains(z, self.shape.apply(z), {})
+        moves = [self._move(rng) for _ in range(num_nodes)]
+        rises: list[Array] = []
+        distances: list[Array] = []
+        offsets: list[Array] = []
+        rows: list[int] = []
+
+        def sweep(s: float, index: int, is_tuned: bool) -> Seen:
+            law = chords.Law(self.basin, self.measure, self.shape, 1 - s)
+            moves[index](law, chains, is_tuned)
+            if index == num_nodes - 1 and not is_tuned:
+                rises.append(self.basin.rise(chains.offsets) / self.basin.height)
+                distances.append(np.linalg.norm(chains.offsets, axis=1) / self.basin.r_max)
+                if len(rises) % (num_sweeps // SIGHT_DRAWS + 1) == 0:
+                    offsets.append(chains.offsets)
+                    rows.append(len(rises) - 1)
+                chains.num_evaluations += len(chains.z)
+            return Seen(np.einsum("ki,ki->k", chains.z, chains.z) / 2, chains.z)
+
+        walked = walk(sweep, num_nodes, num_sweeps)
+        self.num_evaluations += chains.num_evaluations
+        self.shape = learn_shape(self.shape, walked.draws)
+        self.num_evaluations += SIGHTS * sum(len(points) for points in offsets)
+        mass_error = np.sqrt((1 - mass) / (mass * self.num_mass_draws))
+        return Passage(
+            log_volumes=reference.log_normalizer() + np.log(mass) + walked.integrals,
+            log_weights=np.zeros((len(rises), len(z))),
+            rises=np.stack(rises),
+            distances=np.stack(distances),
+            shared_stderr=float(np.hypot(mass_error, walked.rule_difference / 3)),
+            rule_difference=walked.rule_difference,
+            visible=look_out(self.basin, offsets),
+            visible_rows=np.array(rows),
+        )
