@@ -1,5 +1,7 @@
 """Measure how large the basin is around a minimum that a neural network found.
 
+Basin, estimate
+    The volume of the basin of any loss function.
 measure_model
     The basin around any trained torch module, as an `xarray.Dataset`.
 open_cube
@@ -9,9 +11,14 @@ open_cube
 import importlib
 from typing import Any
 
-_HOMES = {"measure_model": "basins.measure", "open_cube": "basins.cube.read"}
+_HOMES = {
+    "Basin": "basins.volume.basin",
+    "estimate": "basins.volume.estimators",
+    "measure_model": "basins.measure",
+    "open_cube": "basins.cube.read",
+}
 
-__all__ = ["measure_model", "open_cube"]
+__all__ = ["Basin", "estimate", "measure_model", "open_cube"]
 
 
 def __getattr__(name: str) -> Any:

@@ -166,8 +166,9 @@ def test_intervals_are_calibrated(kind, n, moves, seed):
 def test_ray_estimators_say_where_they_miss(estimator, kind, seed):
     errors, _, holds, is_labelled = repeats(estimator, kind, 10, None, seed, count=50)
     assert (holds | is_labelled).mean() >= 0.85
-    # What is labelled a lower bound lies below, on average.
-    assert errors[is_labelled].mean() < 0
+    # What is labelled a lower bound lies below on average, but for chance.
+    some = errors[is_labelled]
+    assert not len(some) or some.mean() < 4 * some.std() / np.sqrt(len(some))
 
 
 def test_whole_space_has_probability_one_at_any_dimension():
@@ -225,10 +226,8 @@ def test_balls_under_a_gaussian(estimator, offset, radius, seed):
     center[0] = offset
     basin = Basin(lambda x: (x**2).sum(axis=1), np.zeros(n), radius**2, lambda x: 2 * x)
     volume = estimate(basin, estimator, "gaussian", sigma=1.0, center=center, seed=seed)
-    if offset:
-        truth = ncx2.logcdf(radius**2, n, offset**2)
-    else:
-        truth = chi2.logcdf(radius**2, n)
+    law = ncx2(n, offset**2) if offset else chi2(n)
+    truth = law.logcdf(radius**2)
     if estimator == "laplace":
         # A saddle point's relative error at 20 dimensions.
         assert volume.log_volume == pytest.approx(truth, abs=0.01)
@@ -273,8 +272,8 @@ def letter_l(x):
 )
 def test_sets_that_no_ray_covers(loss, minimum, area, is_seen, seed):
     basin = Basin(loss, np.array(minimum), 1.0)
-    whole = estimate(basin, seed=seed, stderr=0.004, max_evaluations=3e7)
-    # Two in a hundred is five of the stated errors.
+    whole = estimate(basin, seed=seed, stderr=0.006, max_evaluations=3e7)
+    # Two in a hundred is more than three of the stated errors: a false alarm in a thousand.
     assert np.exp(whole.log_volume) == pytest.approx(area, rel=0.02)
     star = estimate(basin, "rays", seed=seed, directions=4000)
     assert star.is_lower_bound

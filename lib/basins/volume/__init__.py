@@ -4,6 +4,8 @@ Basin, Volume
     What is measured, and what a measurement says.
 estimate
     The volume of the basin of any loss function.
+learning_coefficient
+    How it falls with the threshold.
 """
 
 import importlib
@@ -13,9 +15,10 @@ _HOMES = {
     "Basin": "basins.volume.basin",
     "Volume": "basins.volume.basin",
     "estimate": "basins.volume.estimators",
+    "learning_coefficient": "basins.volume.exponents",
 }
 
-__all__ = ["Basin", "Volume", "estimate"]
+__all__ = ["Basin", "Volume", "estimate", "learning_coefficient"]
 
 
 def __getattr__(name: str) -> Any:

@@ -66,8 +66,16 @@ class Basin:
                 f"{self.loss_at_minimum:g}"
             )
         if self.gradient is not None:
-            self._checked("gradient", self.gradient, (2, self.num_parameters))
-        if self.curvature is not None and not isinstance(self.curvature, Preconditioner):
+            slopes = self._checked("gradient", self.gradient, (2, self.num_parameters))
+            if not np.isfinite(slopes).all():
+                raise ValueError("gradient: it is not finite at the minimum")
+        if isinstance(self.curvature, Preconditioner):
+            if self.curvature.num_parameters != self.num_parameters:
+                raise ValueError(
+                    f"curvature: {self.curvature.num_parameters} parameters, "
+                    f"not {self.num_parameters} as the minimum"
+                )
+        elif self.curvature is not None:
             curvature = np.asarray(self.curvature, dtype=np.float64)
             shapes = [(self.num_parameters,) * power for power in (1, 2)]
             if curvature.shape not in shapes or not np.isfinite(curvature).all():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from basins.directions.preconditioner import Preconditioner
 from basins.volume.annealed import FEW_PARAMETERS, MOVES, annealed
 from basins.volume.basin import Basin, Volume
 from basins.volume.importance import importance, rays
@@ -102,18 +103,18 @@ def estimate(
     law = _measure(basin, measure, sigma, center)
     names = ("volume", estimator, int(seed))
     if estimator == "rays":
-        return _checked(basin, rays(basin, law, directions, *names))
+        return _checked(basin, None, rays(basin, law, directions, *names))
     if estimator == "laplace":
-        return _checked(basin, laplace(basin, law, known_curvature(basin)))
+        return _checked(basin, None, laplace(basin, law, known_curvature(basin)))
     shapes = guess(basin, law, preconditioner, *names)
+    shape = next(iter(shapes.values()))
     if estimator == "importance":
-        return _checked(basin, importance(basin, law, shapes, directions, *names))
+        return _checked(basin, shape, importance(basin, law, shapes, directions, *names))
     if moves is None:
         is_large = basin.num_parameters > FEW_PARAMETERS
         moves = "hmc" if basin.gradient is not None and is_large else "chords"
-    shape = next(iter(shapes.values()))
     return _checked(
-        basin, annealed(basin, law, shape, moves, float(stderr), max_evaluations, *names)
+        basin, shape, annealed(basin, law, shape, moves, float(stderr), max_evaluations, *names)
     )
 
 
@@ -142,13 +143,15 @@ def _measure(basin: Basin, measure: str, sigma: float | None, center: ArrayLike 
     return Gaussian(basin.minimum - middle, float(sigma))
 
 
-def _checked(basin: Basin, volume: Volume) -> Volume:
-    """Add what tells whether the minimum is one, and warn where it is not."""
+def _checked(basin: Basin, shape: Preconditioner | None, volume: Volume) -> Volume:
+    """Add what tells whether the minimum is one, and warn where it is not.
+
+    `shape` holds the lengths at which the loss reaches the threshold, where they are known.
+    """
     told = dict(volume.diagnostics)
     if basin.gradient is not None:
         slope = basin.slope(np.zeros((1, basin.num_parameters)))
         told["gradient_norm"] = float(np.linalg.norm(slope))
-        shape = basin.preconditioner()
         if shape is not None:
             # With A the lengths to the threshold, H^-1 is A A^T / (2 height).
             pulled = shape.pull(slope)
