@@ -14,16 +14,25 @@ MAX_LOG_EXCESS = 300.0  # nats above the cutoff that a fit in float64 can bear
 MAX_SPREAD = 1.0  # nats of sd(ln w); beyond, a few weights decide the mean
 MAX_PARETO_K = 0.7  # Vehtari et al. 2024: beyond, a mean of weights is unreliable
 MIN_WEIGHTS = 100  # fewer seldom hold those that decide the mean
-EXACT_SPREAD = 1e-9  # of sd(ln w) / n: equal weights have no tail to fit, their mean is exact
+EXACT_SPREAD = 1e-9  # of ln w, / n: equal weights have no tail to fit, their mean is exact
+
+
+def spread_above(log_weights: Array) -> Array:
+    """Return the deviation of the logarithms above their median, over the last of two axes.
+
+    That of a normal law is its standard deviation. Only what lies above can be missed: a mixture
+    has harmless weights far below.
+    """
+    above = np.maximum(log_weights - np.median(log_weights, axis=1, keepdims=True), 0)
+    return np.asarray(np.sqrt(2 * (above**2).mean(axis=1)))
 
 
 def is_decided_by_few(
-    log_weights: Array, tail_index: Array, num_parameters: int
+    log_weights: Array, spread: Array, tail_index: Array, num_parameters: int
 ) -> NDArray[np.bool_]:
     """Tell where the mean of weights, over the last of two axes, may miss mass, shape (rows,)."""
     count = log_weights.shape[1]
-    spread = log_weights.std(axis=1) if count > 1 else np.full(len(log_weights), np.inf)
-    is_exact = spread < EXACT_SPREAD * num_parameters
+    is_exact = (np.ptp(log_weights, axis=1) < EXACT_SPREAD * num_parameters) & (count > 1)
     is_calm = (spread <= MAX_SPREAD) & (tail_index <= MAX_PARETO_K) & (count >= MIN_WEIGHTS)
     return np.asarray(~(is_calm | is_exact), dtype=np.bool_)
 

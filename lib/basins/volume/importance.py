@@ -84,7 +84,7 @@ def importance(
 
     Diagnostics: `ess` and `pareto_k` of the weights; `halves_difference`, between two halves of the
     directions, in its standard errors; `re_entry_fraction` and `censored_fraction` of the rays;
-    `log_weight_spread` in nats; and `chose_<shape>`, 1 for the shape taken.
+    `log_weight_spread` above the median, in nats; and `chose_<shape>`, 1 for the shape taken.
     """
     spent = 0
     chosen = next(iter(shapes))
@@ -175,7 +175,8 @@ def averaged(estimator: str, basin: Basin, measure: Measure, sample: Sample, spe
     rows = sample.log_weights[None, :]
     stderr, low, high = (float(values[0]) for values in intervals.bootstrap(rows))
     tail = diagnostics.pareto_k(rows)
-    has_few = bool(diagnostics.is_decided_by_few(rows, tail, basin.num_parameters)[0])
+    spread = diagnostics.spread_above(rows)
+    has_few = bool(diagnostics.is_decided_by_few(rows, spread, tail, basin.num_parameters)[0])
     half = rows.shape[1] // 2
     apart = 0.0
     if half > 1:
@@ -198,7 +199,7 @@ def averaged(estimator: str, basin: Basin, measure: Measure, sample: Sample, spe
         diagnostics={
             "ess": float(diagnostics.effective_sample_size(rows)[0]),
             "pareto_k": float(tail[0]),
-            "log_weight_spread": float(rows.std()),
+            "log_weight_spread": float(spread[0]),
             "halves_difference": apart,
             "re_entry_fraction": sample.re_entry_fraction,
             "censored_fraction": sample.censored_fraction,

@@ -66,7 +66,7 @@ def ray_average(
     rows = np.ascontiguousarray(terms.reshape(-1, count))
     stderr, low, high = intervals.bootstrap(rows)
     tail = diagnostics.pareto_k(rows)
-    has_few = diagnostics.is_decided_by_few(rows, tail, num_parameters)
+    has_few = diagnostics.is_decided_by_few(rows, rows.std(axis=1), tail, num_parameters)
     re_enters = (num_crossings[is_measured].reshape(-1, count) > 1).any(axis=1)
     constant = ball.log_volume(num_parameters)
 

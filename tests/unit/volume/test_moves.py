@@ -4,6 +4,8 @@ A move is applied to exact draws of its law, often enough to leave none where it
 must have the same law, at a false-alarm rate of 1e-5 a test.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -234,7 +236,7 @@ def test_shape_is_learned_from_independent_draws(seed):
 def test_draws_are_counted_by_their_independence(correlation, seed):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(500, 32, 50))
-    for before, after in zip(values, values[1:], strict=False):
+    for before, after in itertools.pairwise(values):
         after *= np.sqrt(1 - correlation**2)
         after += correlation * before
     expected = 500 * 32 * (1 - correlation) / (1 + correlation)

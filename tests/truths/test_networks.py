@@ -1,0 +1,201 @@
+"""Volumes of real trained networks: exact identities, and independent methods that must agree."""
+
+import functools
+
+import dynesty
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from basins.datasets.load import load
+from basins.directions.coordinates import scaling
+from basins.models.functional import Network, build
+from basins.rays.landscapes import Landscapes
+from basins.rays.slow_path import SlowEvaluator
+from basins.rays.torch_path import TorchEvaluator
+from basins.volume import estimate
+from basins.volume.of_network import network_basin
+
+THRESHOLD, ENOUGH = 0.1, 0.005
+
+
+@functools.cache
+def trained(name, dataset, num_examples, seed=0):
+    """Return a network, its minimum at a loss of 0.005, and its landscape, in float64."""
+    data = load(dataset)
+    chosen = np.random.default_rng(7).permutation(len(data.inputs))[:num_examples]
+    inputs = torch.tensor(data.inputs[chosen], dtype=torch.float64)
+    targets = torch.tensor(data.targets[chosen])
+    module = build(name, data.input_shape, data.num_classes, "test", seed)
+    network = Network(module.double())
+    theta = network.theta.clone().requires_grad_()
+    optimizer = torch.optim.Adam([theta], lr=0.01)
+    for _ in range(5000):
+        optimizer.zero_grad()
+        loss = cross_entropy(network.apply(theta, inputs), targets)
+        loss.backward()
+        optimizer.step()
+        if loss.item() < ENOUGH:
+            break
+    else:
+        # So small a network may be caught by a bad start.
+        return trained(name, dataset, num_examples, seed + 1)
+    landscapes = Landscapes(inputs, targets, (num_examples,), "cross_entropy")
+    return network, theta.detach(), landscapes
+
+
+def untrained():
+    data = load("swiss-roll")
+    network = Network(build("mlp-5", data.input_shape, data.num_classes, "test").double())
+    inputs = torch.tensor(data.inputs[:30], dtype=torch.float64)
+    return (
+        network,
+        network.theta,
+        Landscapes(inputs, torch.tensor(data.targets[:30]), (30,), "cross_entropy"),
+    )
+
+
+def basin_of(network, theta, landscapes, coordinates="weight", r_max=np.inf):
+    anchor = theta.numpy()
+    scale, log_det = scaling(network.layout, anchor, coordinates, "norm")
+    return network_basin(network, theta, landscapes, THRESHOLD, scale, r_max), log_det
+
+
+def rescaled(network, theta, alpha):
+    """Return the same function of a ReLU network, first layer times alpha, second over alpha."""
+    result = theta.clone()
+    for block, factor in zip(network.layout, (alpha, alpha, 1 / alpha, 1.0), strict=True):
+        result[block.start : block.stop] *= factor
+    return result
+
+
+def permuted(network, theta, order):
+    """Return the same network with its hidden units in another order."""
+    parts = {b.name: theta[b.start : b.stop].view(b.shape) for b in network.layout}
+    names = [block.name for block in network.layout]
+    moved = [parts[names[0]][order], parts[names[1]][order], parts[names[2]][:, order]]
+    return torch.cat([part.flatten() for part in [*moved, parts[names[3]]]])
+
+
+def apart(one, other):
+    """Return the difference of two volumes in their joint standard errors."""
+    return (one.log_volume - other.log_volume) / np.hypot(one.stderr, other.stderr)
+
+
+def test_gradients_of_a_batch_are_those_of_each_point(seed):
+    network, theta, landscapes = untrained()
+    steps = np.random.default_rng(seed).normal(size=(4, len(theta)))
+    found = TorchEvaluator(network, theta, landscapes, max_bytes=20_000).gradients(steps)
+    for step, gradient in zip(steps, found, strict=True):
+        point = (theta + torch.from_numpy(step)).requires_grad_()
+        loss = cross_entropy(network.apply(point, landscapes.inputs), landscapes.targets)
+        loss.backward()
+        assert gradient == pytest.approx(point.grad.numpy(), rel=1e-9, abs=1e-12)
+
+
+def test_a_networks_basin_is_that_of_its_landscape(seed):
+    network, theta, landscapes = untrained()
+    scale, _ = scaling(network.layout, theta.numpy(), "filter")
+    basin = network_basin(network, theta, landscapes, 10.0, scale)
+    offsets = np.random.default_rng(seed).normal(size=(3, len(theta)))
+    slow = SlowEvaluator(network, theta, landscapes).losses(offsets * scale, np.ones(3), 1)
+    assert basin.loss(basin.minimum + offsets) == pytest.approx(slow[:, 0], rel=1e-9)
+    step = 1e-6
+    moves = step * np.eye(len(theta))
+    rises = basin.rise(offsets[:1] + moves) - basin.rise(offsets[:1] - moves)
+    assert basin.slope(offsets[:1])[0] == pytest.approx(rises / (2 * step), rel=1e-3, abs=1e-5)
+
+
+def test_alpha_scale_moves_the_volume_by_its_determinant():
+    """ln V changes by (n1 - n2) ln alpha: measured under a Gaussian, whose bulk is scaled along.
+
+    Lebesgue's volume is infinite for rectified networks; a ball in weight coordinates is not the
+    same set after the transformation, so the identity holds for the ball scaled with the weights.
+    """
+    alpha = 2.0
+    network, theta, landscapes = trained("mlp-3", "swiss-roll", 10)
+    other = rescaled(network, theta, alpha)
+    factors = (other / theta).numpy()
+    basin, _ = basin_of(network, theta, landscapes, r_max=1.5)
+    moved = network_basin(network, other, landscapes, THRESHOLD, factors, r_max=1.5)
+    one = estimate(basin, seed=1, max_evaluations=4e5)
+    two = estimate(moved, seed=2, max_evaluations=4e5)
+    change = np.log(np.abs(factors)).sum()
+    # Three of 3 x 2 + 3 weights and biases grow, 2 x 3 shrink: (n1 - n2) ln alpha.
+    assert change == pytest.approx((9 - 6) * np.log(alpha))
+    assert abs(apart(one, two)) < 4
+    assert np.hypot(one.stderr, two.stderr) < 0.6
+
+
+def test_filter_coordinates_do_not_feel_alpha_or_permutations():
+    network, theta, landscapes = trained("mlp-3", "swiss-roll", 10)
+    basin, _ = basin_of(network, theta, landscapes, "filter", r_max=1.0)
+    reference = estimate(basin, seed=1, max_evaluations=4e5)
+    others = [permuted(network, theta, torch.tensor([2, 0, 1]))]
+    # Biases are in units of their norm here, and scale along with their layer's filters.
+    others.append(rescaled(network, theta, 3.0))
+    for seed, changed in enumerate(others):
+        other, _ = basin_of(network, changed, landscapes, "filter", r_max=1.0)
+        assert other.loss_at_minimum == pytest.approx(basin.loss_at_minimum, rel=1e-9)
+        assert abs(apart(reference, estimate(other, seed=seed + 2, max_evaluations=4e5))) < 4
+
+
+@pytest.mark.long
+def test_nested_sampling_agrees_on_a_small_network():
+    network, theta, landscapes = trained("mlp-3", "swiss-roll", 10)
+    r_max = 1.5
+    basin, _ = basin_of(network, theta, landscapes, r_max=r_max)
+    n = basin.num_parameters
+    assert n == 17
+    by_gradients = estimate(basin, moves="hmc", max_evaluations=4e5)
+    # Nested sampling of exp(-k s), s = max(rise / height, |x|^2 / r^2), inside a box: ln Z has the
+    # volume below s = 1 between its shells, whose number of dead points is Poisson.
+    sampler = dynesty.NestedSampler(
+        lambda u: (
+            -float(
+                max(
+                    basin.rise((u[None] * 2 - 1) * r_max)[0] / basin.height,
+                    ((u * 2 - 1) ** 2).sum(),
+                )
+            )
+        ),
+        lambda u: u,
+        n,
+        nlive=400,
+        sample="rslice",
+        rstate=np.random.default_rng(3),
+    )
+    sampler.run_nested(print_progress=False, logl_max=-1.0, dlogz=1e-9)
+    results = sampler.results
+    below = results.logl < -1.0
+    shells = int(below.sum())
+    log_volume = -shells / 400 + n * np.log(2 * r_max)
+    nested_error = np.sqrt(shells) / 400
+    joint = np.hypot(nested_error, by_gradients.stderr)
+    assert abs(log_volume - by_gradients.log_volume) < 4 * joint
+
+
+def test_chords_gradients_and_rays_agree_on_a_small_network():
+    basin, _ = basin_of(*trained("mlp-3", "swiss-roll", 10), r_max=1.5)
+    by_gradients = estimate(basin, moves="hmc", max_evaluations=1e5)
+    by_chords = estimate(basin, moves="chords", max_evaluations=1e5)
+    by_rays = estimate(basin, "importance", directions=4000)
+    assert abs(apart(by_gradients, by_chords)) < 4
+    assert abs(apart(by_gradients, by_rays)) < 4 or by_rays.is_lower_bound
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "dataset", "num_examples", "r_max"),
+    [
+        ("mlp-8-8", "swiss-roll", 20, 2.0),
+        ("mlp-2", "digits", 50, 3.0),
+        ("linear", "digits", 50, 3.0),
+    ],
+)
+def test_chords_and_gradients_agree(name, dataset, num_examples, r_max):
+    basin, _ = basin_of(*trained(name, dataset, num_examples), r_max=r_max)
+    by_gradients = estimate(basin, moves="hmc", max_evaluations=1e6)
+    by_chords = estimate(basin, moves="chords", max_evaluations=3e6)
+    assert abs(apart(by_gradients, by_chords)) < 3
