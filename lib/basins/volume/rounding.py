@@ -16,7 +16,8 @@ LEAST_MASS, MOST_MASS = 0.3, 0.5  # of the reference inside the basin
 NUM_TRIALS = 64
 MAX_TRIES = 200
 SCALE_TOLERANCE = 1e-9  # of ln(scale): a share that jumps over the wanted range stays so
-MAX_DENSE = 1000  # parameters up to which axes are learned, beyond only lengths along them
+MAX_DENSE = 1000  # parameters up to which axes are learned, beyond only lengths along them,
+DENSE_DRAWS = 5  # times n independent draws at least, lest chance make the basin less round
 PRIOR_DRAWS = 5  # what the shape so far counts for, in draws, where only lengths are learned
 
 
@@ -89,8 +90,9 @@ def learn_shape(shape: Preconditioner, draws: Array) -> Preconditioner:
     mean = (float(variances.sum()) + rest * (n - len(variances))) / n
     count = num_independent(squares)
     axes = np.eye(n) if shape.vectors is None and n <= MAX_DENSE else shape.vectors
+    has_draws = n <= MAX_DENSE and count >= DENSE_DRAWS * n
     # Vectors may be given as an operator, which has lengths to be learned but no columns.
-    if n <= MAX_DENSE and shape.has_all_lengths and isinstance(axes, np.ndarray):
+    if has_draws and shape.has_all_lengths and isinstance(axes, np.ndarray):
         flat = y.reshape(-1, n)
         moments = (count * (flat.T @ flat) / len(flat) + n * mean * np.eye(n)) / (count + n)
         root = axes * shape.values
