@@ -17,6 +17,7 @@ Indices = NDArray[np.intp]
 SIGHTS = 32  # points at which a line from the minimum is looked at
 SIGHT_DRAWS = 16  # draws of every chain from which lines are drawn
 MAX_LAG = 3.0  # standard errors that the ways there and back may differ by
+MAX_DRIFT = 4.0  # standard errors that the mean loss may move by under the last law
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ class Summary:
     log_volume, stderr, low, high
         In nats; ends of the 90 % interval.
     is_converged
-        The two ways agree.
+        The two ways agree, and the loss is steady under the last law.
     diagnostics
-        forward_minus_backward and its lag_stderr, rule_difference (nats); inside_ess, the draws
+        forward_minus_backward and its lag_stderr, rule_difference (nats); drift, of the mean loss
+        between the halves of the draws of the last law, in standard errors; inside_ess, the draws
         that decide the share of the last law inside; star_fraction, of the volume that straight
         lines from the minimum reach without leaving the basin; exponent, d ln V / d ln(height), and
         radius_exponent, d ln V / d ln(r_max), how many dimensions end at r_max. The last three
@@ -122,10 +124,16 @@ def summarize(passage: Passage) -> Summary:
         logs = np.where(inside, -np.log(np.where(inside, np.maximum(ratios, 1e-300), 1.0)), 0.0)
         diagnostics[name], diagnostics[name + "_stderr"] = mean_ratio(weights, weights * logs)
     some = weights[passage.visible_rows]
+    half_way = len(passage.rises) // 2
+    change = passage.rises[half_way:].mean(axis=0) - passage.rises[:half_way].mean(axis=0)
+    change_error = float(change.std(ddof=1) / np.sqrt(count))
+    drift = float(change.mean()) / change_error if change_error > 0 else 0.0
+    diagnostics["drift"] = drift
     seen, seen_error = mean_ratio(some * passage.visible, some)
     diagnostics |= {"star_fraction": seen, "star_fraction_stderr": seen_error}
-    is_converged = abs(lag) <= MAX_LAG * lag_error and np.isfinite(value) and np.isfinite(stderr)
-    return Summary(value, stderr, value - half, value + half, bool(is_converged), diagnostics)
+    is_settled = abs(lag) <= MAX_LAG * lag_error and abs(drift) <= MAX_DRIFT
+    is_converged = bool(is_settled and np.isfinite(value) and np.isfinite(stderr))
+    return Summary(value, stderr, value - half, value + half, is_converged, diagnostics)
 
 
 def look_out(basin: Basin, offsets: list[Array]) -> NDArray[np.bool_]:
