@@ -73,6 +73,7 @@ def annealed(
         cost = walker.num_evaluations - before
         found = summarize(passage)
         rounds += 1
+        told = {"num_rounds": rounds, "num_nodes": nodes, "num_sweeps": sweeps}
         total = walker.num_evaluations + spent
         if found.is_converged and found.stderr <= stderr:
             break
@@ -86,8 +87,6 @@ def annealed(
         if growth < 1:
             break
         sweeps = int(growth * sweeps)
-    diagnostics = {"num_rounds": float(rounds), "num_nodes": float(nodes)}
-    diagnostics |= {"num_sweeps": float(sweeps)} | found.diagnostics
     return Volume(
         estimator="annealed",
         measure=measure.name,
@@ -98,7 +97,7 @@ def annealed(
         is_lower_bound=False,
         is_converged=found.is_converged,
         num_evaluations=total,
-        diagnostics=diagnostics,
+        diagnostics={name: float(value) for name, value in told.items()} | found.diagnostics,
     )
 
 

@@ -1,7 +1,7 @@
 """What one walk along a path of laws found, whichever path it was."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,46 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 SIGHTS = 32  # points at which a line from the minimum is looked at
-SIGHT_DRAWS = 16  # draws of every chain from which lines are drawn
+SIGHT_DRAWS = 16  # draws of every chain from which lines are drawn, at most
+MAX_SEEN = 2**24  # numbers of the points kept for that
+NUM_CHAINS = 32  # enough for the spread between chains to tell the error to an eighth
 MAX_LAG = 3.0  # standard errors that the ways there and back may differ by
 MAX_DRIFT = 4.0  # standard errors that the mean loss may move by under the last law
+
+
+@dataclass
+class LastDraws:
+    """What is kept of the draws of a path's last law.
+
+    Attributes
+    ----------
+    num_sweeps
+        That will come, each of the two ways.
+    rises, distances
+        Of every draw: loss above the minimum's, and |x|; a list of (chains,).
+    offsets, rows
+        Some of the points (chains, n), and which draws they are.
+    """
+
+    num_sweeps: int
+    rises: list[Array] = field(default_factory=list)
+    distances: list[Array] = field(default_factory=list)
+    offsets: list[Array] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    def add(self, offsets: Array, rises: Array) -> None:
+        """Keep what is wanted of one draw of every chain."""
+        self.rises.append(rises)
+        self.distances.append(np.linalg.norm(offsets, axis=1))
+        has_room = not self.offsets or len(self.offsets) * offsets.size < MAX_SEEN
+        if has_room and len(self.rises) % (self.num_sweeps // SIGHT_DRAWS + 1) == 0:
+            self.offsets.append(offsets)
+            self.rows.append(len(self.rises) - 1)
+
+    @property
+    def sight_evaluations(self) -> int:
+        """Losses, at most, that it takes to look along the lines to the points kept."""
+        return SIGHTS * sum(len(points) for points in self.offsets)
 
 
 @dataclass(frozen=True)

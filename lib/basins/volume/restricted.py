@@ -15,13 +15,12 @@ from basins.volume import chords
 from basins.volume.basin import Basin
 from basins.volume.integration import Seen, walk
 from basins.volume.measures import Measure, Reference
-from basins.volume.path import SIGHT_DRAWS, SIGHTS, Passage, look_out
+from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out
 from basins.volume.rounding import fit_scale, learn_shape
 
 Array = NDArray[np.float64]
 Move = Callable[[chords.Law, chords.Chains, bool], None]
 
-NUM_CHAINS = 32
 PILOT_SWEEPS = 60
 PILOT_GROWTH = 2.0  # of the mean square of z, beyond which the scale follows in a pilot
 MASS_BATCH = 2**22  # numbers drawn at once
@@ -101,35 +100,27 @@ class Walker:
         z, reference, mass = self._start(rng)
         chains = chords.Chains(z, self.shape.apply(z), {})
         moves = [self._move(rng) for _ in range(num_nodes)]
-        rises: list[Array] = []
-        distances: list[Array] = []
-        offsets: list[Array] = []
-        rows: list[int] = []
+        last = LastDraws(num_sweeps)
 
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
             law = chords.Law(self.basin, self.measure, self.shape, 1 - s)
             moves[index](law, chains, is_tuned)
             if index == num_nodes - 1 and not is_tuned:
-                rises.append(self.basin.rise(chains.offsets) / self.basin.height)
-                distances.append(np.linalg.norm(chains.offsets, axis=1) / self.basin.r_max)
-                if len(rises) % (num_sweeps // SIGHT_DRAWS + 1) == 0:
-                    offsets.append(chains.offsets)
-                    rows.append(len(rises) - 1)
+                last.add(chains.offsets, self.basin.rise(chains.offsets))
                 chains.num_evaluations += len(chains.z)
             return Seen(np.einsum("ki,ki->k", chains.z, chains.z) / 2, chains.z)
 
         walked = walk(sweep, num_nodes, num_sweeps)
-        self.num_evaluations += chains.num_evaluations
+        self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         self.shape = learn_shape(self.shape, walked.draws)
-        self.num_evaluations += SIGHTS * sum(len(points) for points in offsets)
         mass_error = np.sqrt((1 - mass) / (mass * self.num_mass_draws))
         return Passage(
             log_volumes=reference.log_normalizer() + np.log(mass) + walked.integrals,
-            log_weights=np.zeros((len(rises), len(z))),
-            rises=np.stack(rises),
-            distances=np.stack(distances),
+            log_weights=np.zeros((len(last.rises), len(z))),
+            rises=np.stack(last.rises) / self.basin.height,
+            distances=np.stack(last.distances) / self.basin.r_max,
             shared_stderr=float(np.hypot(mass_error, walked.rule_difference / 3)),
             rule_difference=walked.rule_difference,
-            visible=look_out(self.basin, offsets),
-            visible_rows=np.array(rows),
+            visible=look_out(self.basin, last.offsets),
+            visible_rows=np.array(last.rows),
         )

@@ -19,13 +19,12 @@ from basins.volume import hmc
 from basins.volume.basin import Basin
 from basins.volume.integration import Seen, walk
 from basins.volume.measures import Measure, Reference
-from basins.volume.path import SIGHT_DRAWS, SIGHTS, Passage, look_out
+from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out
 from basins.volume.rounding import fit_scale, learn_shape
 from basins.volume.stride import Stride
 
 Array = NDArray[np.float64]
 
-NUM_CHAINS = 32
 BLOCK = 15  # sweeps of the pilot between two looks at whether it has settled
 MAX_BLOCKS = 12
 MOST_CHANGE = 1.2  # of beta and gamma by one sweep, so that chains keep up
@@ -118,10 +117,7 @@ class Walker:
         start = reference.draw(rng.standard_normal((NUM_CHAINS, basin.num_parameters)))
         chains = hmc.place(basin, law.shape, start)
         strides: list[Stride] = []
-        rises: list[Array] = []
-        distances: list[Array] = []
-        offsets: list[Array] = []
-        rows: list[int] = []
+        last = LastDraws(num_sweeps)
 
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
             if index == len(strides):
@@ -129,18 +125,13 @@ class Walker:
                 strides.append(strides[-1].again() if strides else first_stride(law.basin))
             hmc.move(law, s, chains, strides[index], rng, is_tuned)
             if index == num_nodes - 1 and not is_tuned:
-                rises.append(chains.rises)
-                distances.append(np.linalg.norm(chains.offsets, axis=1))
-                if len(rises) % (num_sweeps // SIGHT_DRAWS + 1) == 0:
-                    offsets.append(chains.offsets)
-                    rows.append(len(rises) - 1)
+                last.add(chains.offsets, chains.rises)
             squares = np.einsum("ki,ki->k", chains.z, chains.z)
             return Seen(squares / 2 - law.target(chains.offsets, chains.rises), chains.z)
 
         walked = walk(sweep, num_nodes, num_sweeps)
-        self.num_evaluations += chains.num_evaluations
-        self.num_evaluations += SIGHTS * sum(len(points) for points in offsets)
-        heights, radii = np.stack(rises), np.stack(distances)
+        self.num_evaluations += chains.num_evaluations + last.sight_evaluations
+        heights, radii = np.stack(last.rises), np.stack(last.distances)
         is_inside = (heights < basin.height) & (radii < basin.r_max)
         weights = law.beta * heights + law.gamma / 2 * radii**2
         self.law = aimed(law, float(heights.mean()), float((radii**2).mean()), rate=1.0)
@@ -152,6 +143,6 @@ class Walker:
             distances=radii / basin.r_max,
             shared_stderr=abs(walked.rule_difference) / 3,
             rule_difference=walked.rule_difference,
-            visible=look_out(basin, offsets),
-            visible_rows=np.array(rows),
+            visible=look_out(basin, last.offsets),
+            visible_rows=np.array(last.rows),
         )
