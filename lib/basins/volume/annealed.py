@@ -1,9 +1,9 @@
 """Estimator `annealed`: thermodynamic integration to the law on the basin, with its error.
 
 Two paths lead there, `restricted` and `tempered`; see these modules. Each round walks a path with
-fresh chains, learns the basin's shape from its draws, and doubles the next round's sweeps, until
-the error is as small as asked and both ways agree, or the budget ends. The result is that of the
-last round alone, so nothing it learned from is in it.
+fresh chains, learns the basin's shape from its draws, and lets the next one sweep more, until the
+error is as small as asked and both ways agree, or the budget ends. The result is that of the last
+round alone, so nothing it learned from is in it.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.stats import beta as beta_law
 from basins import streams
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import restricted, tempered
-from basins.volume.basin import Basin, Volume
+from basins.volume.basin import BATCH, Basin, Volume
 from basins.volume.intervals import PROBABILITY
 from basins.volume.measures import Gaussian, Measure, Reference
 from basins.volume.path import summarize
@@ -26,7 +26,6 @@ FIRST_NODES, FIRST_SWEEPS = 9, 16
 MOST_GROWTH = 8.0  # of the sweeps from one round to the next
 DIRECT_DRAWS = 4096
 DIRECT_SHARE = 0.1  # of the measure inside the basin, from which it is counted
-BATCH = 2**22  # numbers drawn at once
 
 
 def annealed(

@@ -12,6 +12,8 @@ from basins.directions.preconditioner import Preconditioner
 
 Array = NDArray[np.float64]
 
+BATCH = 2**22  # numbers of one block of points: 32 MB
+
 
 @dataclass(frozen=True)
 class Basin:

@@ -81,6 +81,19 @@ class Chains:
     num_evaluations: int = 0
 
 
+def first_widths(num_parameters: int) -> dict[str, float]:
+    """Return bracket widths to begin with, of the curves there are in n dimensions."""
+    if num_parameters == 1:
+        return {"chord": 1.0}
+    return dict(zip(CURVES, (1.0, 2.0 / num_parameters, 1.0), strict=True))
+
+
+def sweep(law: Law, chains: Chains, rng: np.random.Generator, is_tuned: bool) -> None:
+    """Move every chain once along each curve that it has a width for."""
+    for curve in list(chains.widths):
+        move(law, chains, curve, rng, is_tuned)
+
+
 def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tuned: bool) -> None:
     """Move every chain once along `curve`.
 

@@ -96,9 +96,8 @@ def learning_coefficient(
         shape = next(iter(guess(basin, Lebesgue(), None, "exponents", int(seed)).values()))
     fit = fit_scale(basin, Lebesgue(), shape, rng)
     z = fit.inside[np.arange(NUM_CHAINS) % len(fit.inside)]
-    widths = {"circle": 1.0, "ray": 2.0 / basin.num_parameters, "chord": 1.0}
+    widths = chords.first_widths(basin.num_parameters)
     chains = chords.Chains(z, fit.reference.shape.apply(z), widths)
-    curves = chords.CURVES if basin.num_parameters > 1 else ("chord",)
     law = chords.Law(basin, Lebesgue(), fit.reference.shape, 0.0)
     heights = np.float64(basin.height) * np.exp(-np.arange(num_thresholds, dtype=np.float64))
     found = []
@@ -109,16 +108,14 @@ def learning_coefficient(
         for part in range(2):
             draws = []
             for _ in range(BURN_IN // 2):
-                for curve in curves:
-                    chords.move(law, chains, curve, rng, is_tuned=True)
+                chords.sweep(law, chains, rng, is_tuned=True)
                 draws.append(chains.z)
             if part == 0:
                 law = replace(law, shape=learn_shape(law.shape, np.stack(draws)))
                 chains.z = law.shape.solve(chains.offsets)
         rises = []
         for _ in range(SWEEPS):
-            for curve in curves:
-                chords.move(law, chains, curve, rng, is_tuned=False)
+            chords.sweep(law, chains, rng, is_tuned=False)
             rises.append(inner.rise(chains.offsets))
             chains.num_evaluations += len(chains.z)
         logs = np.log(height / np.maximum(np.array(rises), np.finfo(float).tiny))

@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from basins import streams
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import ball, diagnostics, intervals, kernels, polar
-from basins.volume.basin import Basin, Volume
+from basins.volume.basin import BATCH, Basin, Volume
 from basins.volume.measures import Gaussian, Measure
 
 Array = NDArray[np.float64]
 
-BATCH = 2**22  # numbers of one block of directions
 FIT_SHARE = 0.1  # of the directions, drawn besides to choose among shapes
 
 

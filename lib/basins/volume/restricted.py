@@ -5,25 +5,21 @@ minimum, with d ln Z / ds = E_s |z|^2 / 2. They ask only which points are inside
 kinks and jumps do.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import chords
-from basins.volume.basin import Basin
+from basins.volume.basin import BATCH, Basin
 from basins.volume.integration import Seen, walk
 from basins.volume.measures import Measure, Reference
 from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out
 from basins.volume.rounding import fit_scale, learn_shape
 
 Array = NDArray[np.float64]
-Move = Callable[[chords.Law, chords.Chains, bool], None]
 
 PILOT_SWEEPS = 60
 PILOT_GROWTH = 2.0  # of the mean square of z, beyond which the scale follows in a pilot
-MASS_BATCH = 2**22  # numbers drawn at once
 MIN_MASS_DRAWS = 512
 
 
@@ -43,28 +39,16 @@ class Walker:
         self.num_mass_draws = max(MIN_MASS_DRAWS, int(np.ceil(24 / stderr**2)))
         self.num_evaluations = 0
 
-    def _move(self, rng: np.random.Generator) -> Move:
-        """Return a move along all curves, with its own tuning."""
-        n = self.basin.num_parameters
-        curves = chords.CURVES if n > 1 else ("chord",)
-        widths = {"circle": 1.0, "ray": 2.0 / n, "chord": 1.0}
-
-        def slide(law: chords.Law, chains: chords.Chains, is_tuned: bool) -> None:
-            chains.widths = widths
-            for curve in curves:
-                chords.move(law, chains, curve, rng, is_tuned)
-
-        return slide
-
     def pilot(self, rng: np.random.Generator) -> None:
         """Learn the shape from chains under the last law."""
         z, _, _ = self._start(rng)
-        move = self._move(rng)
-        chains = chords.Chains(z, self.shape.apply(z), {})
+        widths = chords.first_widths(self.basin.num_parameters)
+        chains = chords.Chains(z, self.shape.apply(z), widths)
         kept = []
         for index in range(PILOT_SWEEPS):
             is_early = index < PILOT_SWEEPS // 2
-            move(chords.Law(self.basin, self.measure, self.shape, 0.0), chains, is_early)
+            law = chords.Law(self.basin, self.measure, self.shape, 0.0)
+            chords.sweep(law, chains, rng, is_early)
             square = float((chains.z**2).mean())
             if is_early and not 1 / PILOT_GROWTH < square < PILOT_GROWTH:
                 self.shape, chains.z = self.shape.times(square**0.5), chains.z / square**0.5
@@ -81,7 +65,7 @@ class Walker:
         found: list[Array] = []
         inside = drawn = num_found = 0
         while drawn < self.num_mass_draws or num_found < NUM_CHAINS:
-            count = min(self.num_mass_draws, max(NUM_CHAINS, MASS_BATCH // n))
+            count = min(self.num_mass_draws, max(NUM_CHAINS, BATCH // n))
             z = fit.reference.draw(rng.standard_normal((count, n)))
             good = z[self.basin.is_inside(self.shape.apply(z))]
             inside, drawn = inside + len(good), drawn + count
@@ -99,12 +83,13 @@ class Walker:
         """Walk along the path and back, with `num_sweeps` at each of `num_nodes`."""
         z, reference, mass = self._start(rng)
         chains = chords.Chains(z, self.shape.apply(z), {})
-        moves = [self._move(rng) for _ in range(num_nodes)]
+        widths = [chords.first_widths(self.basin.num_parameters) for _ in range(num_nodes)]
         last = LastDraws(num_sweeps)
 
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
             law = chords.Law(self.basin, self.measure, self.shape, 1 - s)
-            moves[index](law, chains, is_tuned)
+            chains.widths = widths[index]
+            chords.sweep(law, chains, rng, is_tuned)
             if index == num_nodes - 1 and not is_tuned:
                 last.add(chains.offsets, self.basin.rise(chains.offsets))
                 chains.num_evaluations += len(chains.z)

@@ -8,7 +8,7 @@ from basins.directions import full, low_rank
 from basins.directions.diagonal import from_diagonal, hutchinson
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import polar
-from basins.volume.basin import Basin
+from basins.volume.basin import BATCH, Basin
 from basins.volume.measures import Gaussian, Measure
 
 Array = NDArray[np.float64]
@@ -19,7 +19,6 @@ RANK = 50
 PROBES = 100
 # Central differences lose eps^(2/3) of the gradient's digits at this step, the least they can.
 RELATIVE_STEP = float(np.cbrt(np.finfo(np.float64).eps))
-BATCH = 2**22  # numbers of one block of points
 
 
 def hessian_products(basin: Basin, directions: Array) -> Array:

@@ -73,7 +73,7 @@ class Walker:
         self.num_evaluations = 0
 
     def pilot(self, rng: np.random.Generator) -> None:
-        """Learn beta, gamma, the shape and the stride from chains under the last law."""
+        """Learn beta, gamma and the shape from chains under the last law."""
         basin = self.law.basin
         fit = fit_scale(basin, self.law.measure, self.law.shape, rng)
         self.law = replace(self.law, shape=fit.reference.shape)

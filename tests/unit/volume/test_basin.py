@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+import basins
 from basins.directions.preconditioner import Preconditioner
-from basins.volume import Basin, estimate, learning_coefficient
+from basins.volume import Basin, estimate
 
 
 def bowl(x):
@@ -93,13 +94,11 @@ def test_laplace_of_a_flat_loss():
 
 
 def test_an_endless_basin_is_refused_by_rays():
-    basin = Basin(lambda x: x[:, 0] ** 2, np.zeros(2), 1.0)
-    flat = Preconditioner.diagonal(np.array([1.0, 1e9]))
     open_ended = Basin(lambda x: np.zeros(len(x)), np.zeros(2), 1.0)
     with pytest.raises(ValueError, match=r"r_max: .* rays do not leave the basin"):
         estimate(open_ended, "rays")
-    assert estimate(Basin(basin.loss, np.zeros(2), 1.0, r_max=3.0), "rays").log_volume < np.log(30)
-    assert flat.num_parameters == 2
+    ball = Basin(open_ended.loss, np.zeros(2), 1.0, r_max=3.0)
+    assert estimate(ball, "rays").log_volume == pytest.approx(np.log(np.pi * 9))
 
 
 def test_a_minimum_on_the_edge_is_refused():
@@ -129,12 +128,6 @@ def test_no_number_far_away_counts_as_outside(estimator, beyond):
     assert np.exp(volume.log_volume) == pytest.approx(4, rel=0.3)
 
 
-def test_public_names_are_found_and_others_refused():
-    import basins
-    import basins.volume
-
+def test_the_package_offers_them_too():
     assert basins.Basin is Basin
     assert basins.estimate is estimate
-    assert basins.volume.learning_coefficient is learning_coefficient
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        basins.volume.nothing  # noqa: B018

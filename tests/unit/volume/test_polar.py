@@ -39,13 +39,26 @@ def test_gaussian_mass_within_a_radius(n, distance, radius, seed):
         peak = max(log_density(r) for r in grid)
         middle = grid[np.argmax([log_density(r) for r in grid])]
         ends = [0, middle, min(radius, 30)]
-        parts = [
-            quad(lambda r: np.exp(log_density(r) - peak), low, high, epsabs=1e-13, limit=200)[0]  # noqa: B023
-            for low, high in itertools.pairwise(ends)
-            if high > low
-        ]
+
+        def scaled(r, log_density=log_density, peak=peak):
+            return np.exp(log_density(r) - peak)
+
+        pairs = itertools.pairwise(ends)
+        parts = [quad(scaled, low, high, epsabs=1e-13, limit=200)[0] for low, high in pairs]
         # Both are quadratures in float64; theirs is the less exact.
         assert found == pytest.approx(peak + np.log(sum(parts)), abs=1e-7)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40, 10_000])
+@pytest.mark.parametrize("share", [1e-9, 0.3, 0.9, 1.0])
+def test_mass_of_a_centered_gaussian_is_a_chi_square(n, share, seed):
+    direction = unit(np.random.default_rng(seed), 1, n)
+    radius = np.sqrt(chi2.ppf(share, n)) * 0.9
+    found = polar.log_mass_within(Gaussian(np.zeros(n), 0.9), direction, np.log([radius]))
+    log_sphere = np.log(n) + ball.log_volume(n)
+    truth = chi2.logcdf((radius / 0.9) ** 2, n) - log_sphere
+    # The docstring's 1e-10, and float64's rounding of logarithms as large as n.
+    assert found[0] == pytest.approx(truth, abs=1e-10 + 1e-13 * abs(log_sphere) + 1e-12 * n)
 
 
 def test_lebesgue_mass_is_the_power_of_the_radius():
