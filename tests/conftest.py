@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,14 @@ class Checkout:
         mapping = yaml.safe_load((self.folder / "tests/studies/tiny.yaml").read_text())
         path.write_text(yaml.safe_dump(mapping | keys))
         return str(path.relative_to(self.folder))
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Give workers that run side by side a thread each: two pools that spin halt one another."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+        numba.set_num_threads(1)
 
 
 def pytest_addoption(parser):

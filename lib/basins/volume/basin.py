@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from basins.directions import full
 from basins.directions.diagonal import from_diagonal
 from basins.directions.preconditioner import Preconditioner
+from basins.volume.curves import Curves, slice_draw
 
 Array = NDArray[np.float64]
 
@@ -34,6 +35,9 @@ class Basin:
         `Preconditioner` whose lengths reach the threshold; None where nothing is known.
     r_max
         The basin ends at this distance from the minimum, whatever the loss.
+    slicer
+        Draws as `curves.slice_draw` does, (curves, uniforms) -> (positions, losses asked), where
+        a faster way is known; None where there is none.
 
     Raises
     ------
@@ -47,6 +51,7 @@ class Basin:
     gradient: Callable[[Array], Array] | None = None
     curvature: Array | Preconditioner | None = None
     r_max: float = np.inf
+    slicer: Callable[[Curves, Array], tuple[Array, int]] | None = None
     loss_at_minimum: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +119,12 @@ class Basin:
         if np.isfinite(self.r_max):
             inside &= np.einsum("ki,ki->k", offsets, offsets) < self.r_max**2
         return np.asarray(inside, dtype=np.bool_)
+
+    def slice_draw(self, curves: Curves, uniforms: Array) -> tuple[Array, int]:
+        """Draw a position on each curve by slice sampling; see `curves.slice_draw`."""
+        if self.slicer is not None:
+            return self.slicer(curves, uniforms)
+        return slice_draw(curves, uniforms, self.is_inside)
 
     def rise(self, offsets: Array) -> Array:
         """Return the loss above the minimum's, shape (k,); infinite where it is no number."""

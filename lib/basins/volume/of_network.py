@@ -1,5 +1,6 @@
 """The basin of a network's loss, for estimators of any loss function."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,14 @@ from torch import Tensor
 
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
+from basins.rays.numba_path import NumbaEvaluator, is_understood, one_blas_thread
 from basins.rays.torch_path import TorchEvaluator
+from basins.volume import mlp_curves
 from basins.volume.basin import Basin
+from basins.volume.curves import CURVES, Curves
 
 Array = NDArray[np.float64]
+Slicer = Callable[[Curves, Array], tuple[Array, int]]
 
 
 def network_basin(
@@ -39,8 +44,9 @@ def network_basin(
         In these units.
     """
     whole = replace(landscapes, sizes=landscapes.sizes[-1:])
-    evaluator = TorchEvaluator(network, theta, whole)
     minimum = theta.detach().cpu().double().numpy() / scale
+    is_compiled = is_understood(network, theta, whole)
+    evaluator = (NumbaEvaluator if is_compiled else TorchEvaluator)(network, theta, whole)
 
     def loss(points: Array) -> Array:
         steps = (points - minimum) * scale
@@ -49,4 +55,43 @@ def network_basin(
     def gradient(points: Array) -> Array:
         return evaluator.gradients((points - minimum) * scale) * scale
 
-    return Basin(loss, minimum, threshold, gradient=gradient, r_max=r_max)
+    slicer = None
+    if isinstance(evaluator, NumbaEvaluator):
+        slicer = slicer_of(evaluator, threshold, scale, r_max)
+    return Basin(loss, minimum, threshold, gradient=gradient, r_max=r_max, slicer=slicer)
+
+
+def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Slicer:
+    """Return the compiled slice sampler of a fully connected network's basin."""
+    problem, theta = evaluator.problem, evaluator.theta
+    with one_blas_thread():
+        sums = mlp_curves.first_sums(theta, problem)
+
+    def draw(curves: Curves, uniforms: Array) -> tuple[Array, int]:
+        bounds = mlp_curves.Bounds(
+            CURVES.index(curves.kind),
+            curves.power,
+            curves.energy,
+            curves.squares,
+            0.0,
+            r_max,
+            threshold * problem.edges[-1],
+        )
+        xs = (curves.x * scale).astype(theta.dtype)
+        ys = xs if curves.kind == "ray" else (curves.y * scale).astype(theta.dtype)
+        with one_blas_thread():
+            t, asked = mlp_curves.slice_draws(
+                curves.width,
+                curves.widest,
+                uniforms,
+                bounds,
+                curves.levels,
+                theta,
+                sums,
+                xs,
+                ys,
+                problem,
+            )
+        return t, int(asked.sum())
+
+    return draw

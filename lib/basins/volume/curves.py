@@ -1,0 +1,156 @@
+"""Curves through points, and slice sampling along them.
+
+A law restricted to a curve through the current point is drawn from by Neal's slice sampling (2003,
+Annals of Statistics 31, 705, figures 3 and 5): a bracket steps out until both ends are outside,
+then shrinks towards the current point until a draw falls inside. Exact for any bracket, so no root
+has to be solved; the bracket's width only sets the cost. A step never crosses a gap wider than the
+bracket, so chains stay in the connected set that they started in.
+
+Every curve lies in a plane through the minimum, a(t) x + b(t) y, so that what a quadratic energy
+does along it are five numbers, and what a network's first layer does are two products.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+CURVES = ("circle", "ray", "chord")
+MAX_STEPS_OUT = 64  # brackets that start far too narrow are widened by tuning instead
+MAX_SHRINKS = 100  # by then the bracket is a rounding error wide
+NUM_UNIFORMS = 2 + MAX_SHRINKS  # of one draw
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves a(t) x + b(t) y, t = 0 at x, and the law on each: exp(-energy + power t) inside.
+
+    Attributes
+    ----------
+    kind
+        `circle`: (cos t, sin t), `ray`: (e^t, 0), `chord`: (1, t).
+    x, y
+        Points and directions relative to the minimum, shape (k, n); a ray has no y.
+    energy
+        Coefficients of a^2, a b, b^2, a and b in the law's energy, shape (k, 5).
+    squares
+        Coefficients of a^2, a b and b^2 in the squared distance from the minimum, shape (k, 3).
+    power
+        n for a ray, along which the measure grows as r^(n-1) dr = r^n d(ln r), else 0.
+    levels
+        Of energy - power t, below which a draw must lie, shape (k,).
+    width
+        Of the first bracket.
+    widest
+        A bracket of this width holds the whole curve; it never grows beyond.
+    """
+
+    kind: str
+    x: Array
+    y: Array
+    energy: Array
+    squares: Array
+    power: int
+    levels: Array
+    width: float
+    widest: float
+
+    def at(self, t: Array) -> tuple[Array, Array]:
+        """Return a and b at positions, each of their shape."""
+        if self.kind == "circle":
+            return np.cos(t), np.sin(t)
+        if self.kind == "ray":
+            return np.exp(t), np.zeros_like(t)
+        return np.ones_like(t), t
+
+    def points(self, t: Array, rows: Rows) -> Array:
+        """Return the points at positions `t` on the curves `rows`, shape (positions, n)."""
+        return combined(self, t, self.x[rows], self.y[rows] if self.kind != "ray" else self.y)
+
+    def is_low(self, t: Array, rows: Rows) -> NDArray[np.bool_]:
+        """Tell where energy - power t is below the curve's level."""
+        a, b = self.at(t)
+        terms = np.stack([a * a, a * b, b * b, a, b])
+        energies = np.einsum("ij,ji->i", self.energy[rows], terms)
+        return np.asarray(energies - self.power * t < self.levels[rows])
+
+
+def combined(curves: Curves, t: Array, x: Array, y: Array) -> Array:
+    """Return a(t) x + b(t) y for rows of `x` and `y`, in whatever coordinates they are."""
+    a, b = curves.at(t)
+    if curves.kind == "ray":
+        return np.asarray(a[:, None] * x)
+    return np.asarray(a[:, None] * x + b[:, None] * y)
+
+
+def square(x: Array, y: Array) -> Array:
+    """Return the coefficients of a^2, a b and b^2 in |a x + b y|^2 for rows, shape (k, 3)."""
+    products = [np.einsum("ki,ki->k", left, right) for left, right in ((x, x), (x, y), (y, y))]
+    return np.stack([products[0], 2 * products[1], products[2]], axis=1)
+
+
+def slice_draw(
+    curves: Curves, uniforms: Array, is_inside: Callable[[Array], NDArray[np.bool_]]
+) -> tuple[Array, int]:
+    """Draw a position on each curve from the segment inside that holds position 0.
+
+    Parameters
+    ----------
+    curves
+        The curves, k of them.
+    uniforms
+        In [0, 1), shape (k, NUM_UNIFORMS).
+    is_inside
+        Which points, relative to the minimum (some, n), are inside.
+
+    Returns
+    -------
+    tuple
+        Positions, shape (k,), and how many points `is_inside` was asked about.
+    """
+    asked = 0
+
+    def is_good(t: Array, rows: Rows) -> NDArray[np.bool_]:
+        nonlocal asked
+        good = curves.is_low(t, rows)
+        chosen = np.flatnonzero(good)
+        if len(chosen):
+            asked += len(chosen)
+            good[chosen] = is_inside(curves.points(t[chosen], rows[chosen]))
+        return good
+
+    width, count = curves.width, len(curves.x)
+    left = -width * uniforms[:, 0]
+    right = left + width
+    # Neal's rule: the steps allowed are shared at random between the ends.
+    num_steps = int(min(MAX_STEPS_OUT, curves.widest / width)) - 1
+    steps_left = (uniforms[:, 1] * (num_steps + 1)).astype(np.int64)
+    steps = {-1: steps_left, 1: num_steps - steps_left}
+    is_open = {side: steps[side] > 0 for side in (-1, 1)}
+    while is_open[-1].any() or is_open[1].any():
+        rows = {side: np.flatnonzero(is_open[side]) for side in (-1, 1)}
+        ends = np.concatenate([left[rows[-1]], right[rows[1]]])
+        inside = is_good(ends, np.concatenate([rows[-1], rows[1]]))
+        for side, found in ((-1, inside[: len(rows[-1])]), (1, inside[len(rows[-1]) :])):
+            end = left if side < 0 else right
+            end[rows[side][found]] += side * width
+            steps[side][rows[side]] -= 1
+            is_open[side][rows[side]] = found & (steps[side][rows[side]] > 0)
+    result = np.zeros(count)
+    rest = np.arange(count)
+    for shrink in range(MAX_SHRINKS):
+        if not len(rest):
+            break
+        t = left[rest] + (right[rest] - left[rest]) * uniforms[rest, 2 + shrink]
+        inside = is_good(t, rest)
+        result[rest[inside]] = t[inside]
+        missed = rest[~inside]
+        below = t[~inside] < 0
+        left[missed[below]] = t[~inside][below]
+        right[missed[~below]] = t[~inside][~below]
+        rest = missed
+    return result, asked

@@ -1,0 +1,138 @@
+"""Compiled networks against a plain loop and torch's derivatives, in float64 to 1e-10 relative."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+from torch import nn
+
+from basins.models.functional import Network, build
+from basins.rays import mlp_kernels
+from basins.rays.landscapes import Landscapes
+from basins.rays.numba_path import NumbaEvaluator, is_understood, layer_widths
+from basins.rays.slow_path import SlowEvaluator
+from basins.rays.torch_path import TorchEvaluator
+
+CASES = {
+    "linear": ("linear", "squared_error", 3),
+    "softmax": ("linear", "cross_entropy", 4),
+    "one hidden": ("mlp-7", "cross_entropy", 3),
+    "logistic": ("mlp-5", "binary_cross_entropy", 1),
+    "deep": ("mlp-6x4", "binary_cross_entropy", 1),
+    "wide enough for BLAS": ("mlp-33-20", "cross_entropy", 10),
+    "regression": ("mlp-9-4", "squared_error", 2),
+}
+# Across the edges of blocks, and inside one.
+SIZES = (1, 50, mlp_kernels.BLOCK, mlp_kernels.BLOCK + 1, 300)
+
+
+def problem(seed, case, dtype=torch.float64):
+    model, loss, outputs = CASES[case]
+    random = np.random.default_rng(seed)
+    network = Network(build(model, (5,), outputs, seed).to(dtype))
+    inputs = torch.from_numpy(random.normal(size=(SIZES[-1], 5))).to(dtype)
+    targets = torch.from_numpy(random.integers(2, size=SIZES[-1]))
+    steps = random.normal(size=(3, network.num_parameters))
+    return network, Landscapes(inputs, targets, SIZES, loss), steps, random.uniform(0, 2, 3)
+
+
+@pytest.mark.parametrize("num_landscapes", [1, 3, 5])
+@pytest.mark.parametrize("case", CASES)
+def test_losses_are_those_of_the_plain_loop(seed, case, num_landscapes):
+    network, landscapes, steps, radii = problem(seed, case)
+    fast = NumbaEvaluator(network, network.theta, landscapes)
+    expected = SlowEvaluator(network, network.theta, landscapes).losses(
+        steps, radii, num_landscapes
+    )
+    np.testing.assert_allclose(fast.losses(steps, radii, num_landscapes), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_those_of_autograd(seed, case):
+    network, landscapes, steps, _ = problem(seed, case)
+    fast = NumbaEvaluator(network, network.theta, landscapes).gradients(steps)
+    expected = TorchEvaluator(network, network.theta, landscapes).gradients(steps)
+    np.testing.assert_allclose(fast, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_single_precision_is_as_good_as_torchs(seed, case):
+    network, landscapes, steps, radii = problem(seed, case, torch.float32)
+    fast = NumbaEvaluator(network, network.theta, landscapes)
+    torchs = TorchEvaluator(network, network.theta, landscapes)
+    # Sums of 300 examples and some 30 inputs each, rounded to 6e-8.
+    np.testing.assert_allclose(
+        fast.losses(steps, radii, 5), torchs.losses(steps, radii, 5), rtol=1e-5, atol=1e-6
+    )
+    expected = torchs.gradients(steps)
+    np.testing.assert_allclose(
+        fast.gradients(steps), expected, atol=1e-5 * np.abs(expected).max(), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("case", ["softmax", "logistic", "regression"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_stays_so(seed, case, bad):
+    network, landscapes, steps, _ = problem(seed, case)
+    steps[1, -1] = bad
+    fast = NumbaEvaluator(network, network.theta, landscapes)
+    losses = fast.losses(steps, np.ones(3), 5)
+    assert not np.isfinite(losses[1]).any()
+    assert np.isfinite(losses[[0, 2]]).all()
+    gradients = fast.gradients(steps)
+    assert not np.isfinite(gradients[1]).all()
+    assert np.isfinite(gradients[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("case", ["softmax", "logistic"])
+def test_extreme_outputs_lose_nothing(seed, case):
+    network, landscapes, steps, _ = problem(seed, case)
+    radii = np.array([1e3, 1e5, 1e8])
+    fast = NumbaEvaluator(network, network.theta, landscapes).losses(steps, radii, 5)
+    slow = SlowEvaluator(network, network.theta, landscapes).losses(steps, radii, 5)
+    np.testing.assert_allclose(fast, slow, rtol=1e-10, atol=1e-300)
+
+
+@njit
+def exponentials(x, y):
+    for i in range(len(x)):
+        y[i] = mlp_kernels.exponential(x[i])
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.floats(-1e4, 0), min_size=1, max_size=20))
+def test_exponential_to_the_last_places(values):
+    for dtype in (np.float32, np.float64):
+        x = np.array(values, dtype=dtype)
+        y = np.empty_like(x)
+        exponentials(x, y)
+        limits = np.finfo(dtype)
+        # Below the smallest normal number zero will do.
+        np.testing.assert_allclose(
+            y, np.exp(x.astype(np.float64)), rtol=2 * limits.eps, atol=2 * limits.tiny
+        )
+
+
+def test_widths_of_networks_that_are_understood():
+    assert layer_widths(nn.Linear(3, 2)) == [3, 2]
+    hidden = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    assert layer_widths(hidden) == [4, 3, 1]
+    others = [
+        nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)),
+        nn.Sequential(nn.Linear(4, 3), nn.ReLU()),
+        nn.Sequential(nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 1)),
+        nn.Sequential(nn.Flatten(0), nn.Linear(4, 3)),
+        nn.Sequential(),
+        nn.Conv2d(1, 1, 3),
+    ]
+    assert [layer_widths(other) for other in others] == [None] * len(others)
+
+
+def test_others_are_left_to_torch(seed):
+    network, landscapes, _, _ = problem(seed, "one hidden")
+    assert is_understood(network, network.theta, landscapes)
+    assert not is_understood(network, network.theta.half(), landscapes)
+    own = Landscapes(landscapes.inputs, landscapes.targets, SIZES, lambda y, _t: y.sum(1))
+    assert not is_understood(network, network.theta, own)

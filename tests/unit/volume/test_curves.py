@@ -1,0 +1,79 @@
+"""Slice sampling in networks' basins: compiled, the same draws as the plain rounds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from basins.directions.preconditioner import Preconditioner
+from basins.models.functional import Network, build
+from basins.rays.landscapes import Landscapes
+from basins.volume import chords, curves
+from basins.volume.measures import Gaussian, Lebesgue
+from basins.volume.of_network import network_basin
+
+CASES = [
+    ("linear", "cross_entropy", 3),
+    ("mlp-4", "binary_cross_entropy", 1),
+    ("mlp-8x3", "cross_entropy", 3),
+    ("mlp-5-4", "squared_error", 2),
+]
+
+
+def basin_of(seed, model, loss, outputs, r_max):
+    random = np.random.default_rng(seed)
+    network = Network(build(model, (3,), outputs, seed).double())
+    inputs = torch.from_numpy(random.normal(size=(200, 3)))
+    targets = torch.from_numpy(random.integers(2, size=200))
+    landscapes = Landscapes(inputs, targets, (200,), loss)
+    scale = random.uniform(0.5, 2, network.num_parameters)
+    own = network_basin(network, network.theta, landscapes, 1e9, scale).loss_at_minimum
+    return network_basin(network, network.theta, landscapes, 1.2 * own, scale, r_max)
+
+
+@pytest.mark.parametrize("r_max", [0.7, np.inf])
+@pytest.mark.parametrize("curve", curves.CURVES)
+@pytest.mark.parametrize(("model", "loss", "outputs"), CASES)
+def test_compiled_draws_are_the_plain_ones(seed, model, loss, outputs, curve, r_max):
+    basin = basin_of(seed, model, loss, outputs, r_max)
+    assert basin.slicer is not None
+    rng = np.random.default_rng(seed)
+    n = basin.num_parameters
+    shape = Preconditioner.diagonal(rng.uniform(0.05, 0.2, n))
+    measures = (Lebesgue(), Gaussian(rng.normal(size=n), 0.8))
+    for measure in measures:
+        found = []
+        for one in (basin, replace(basin, slicer=None)):
+            z = np.random.default_rng(seed).normal(size=(16, n)) * 0.1
+            chains = chords.Chains(z, shape.apply(z), chords.first_widths(n))
+            law = chords.Law(one, measure, shape, 0.3)
+            for turn in range(5):
+                chords.move(law, chains, curve, np.random.default_rng([seed, turn]), True)
+            found.append(chains)
+        # First layers are summed in another order, so positions may differ by roundings.
+        np.testing.assert_allclose(found[0].z, found[1].z, rtol=1e-9, atol=1e-12)
+        assert found[0].num_evaluations == found[1].num_evaluations
+
+
+@pytest.mark.parametrize("kind", curves.CURVES)
+def test_energy_along_a_curve_is_that_of_its_points(kind, seed):
+    rng = np.random.default_rng(seed)
+    x, y, z, w = rng.normal(size=(4, 6, 3))
+    measure = Gaussian(rng.normal(size=3), 0.7)
+    law = chords.Law(None, measure, None, 0.4)
+    t = rng.normal(size=6)
+    lines = curves.Curves(
+        kind, x, y, law.along(z, w, x, y), curves.square(x, y), 0, np.zeros(6), 1.0, np.inf
+    )
+    moved, weights = curves.combined(lines, t, x, y), curves.combined(lines, t, z, w)
+    energy = measure.energy(moved) + 0.2 * (weights**2).sum(axis=1)
+    constant = measure.energy(np.zeros(3))
+    a, b = lines.at(t)
+    found = np.einsum("ki,ik->k", lines.energy, np.stack([a * a, a * b, b * b, a, b]))
+    np.testing.assert_allclose(found + constant, energy, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.einsum("ki,ik->k", lines.squares, np.stack([a * a, a * b, b * b])),
+        (moved**2).sum(axis=1),
+        rtol=1e-12,
+    )
