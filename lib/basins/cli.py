@@ -18,6 +18,7 @@ VERBS = {
     "train": "train the minima of one job",
     "rays": "solve the radii of one job's minima in every landscape",
     "volume": "turn the radii of one job into volumes",
+    "estimate": "measure volumes of one job's minima by annealing and the like",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(verb("train"), "--study", "--job", "--receipt", "--output")
     add(verb("rays"), "--study", "--job", "--receipt", "--minima", "--output")
     add(verb("volume"), "--study", "--job", "--rays", "--output")
+    add(verb("estimate"), "--study", "--job", "--receipt", "--minima", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")
     add(figure, "--cube")

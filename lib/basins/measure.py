@@ -16,7 +16,15 @@ from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import measure_rays
 from basins.rays.torch_path import TorchEvaluator
-from basins.volume.from_rays import check_estimators, volumes
+from basins.volume.from_rays import volumes
+from basins.volume.of_minimum import (
+    BY_BASIN,
+    ESTIMATORS,
+    Request,
+    check_size,
+    estimate_minimum,
+    nothing_yet,
+)
 
 SCAN_POINTS = 12
 R_MAX_NORMS = 10  # r_max in norms of the minimum, as in studies
@@ -38,6 +46,9 @@ def measure_model(
     directions: int = 100,
     coordinates: str = "filter",
     estimators: Sequence[str] = ("rays",),
+    r_max: float | None = None,
+    stderr: float = 1.0,
+    max_evaluations: float = 1e6,
     seed: int = 0,
 ) -> xr.Dataset:
     """Measure the basin around a trained network.
@@ -63,9 +74,15 @@ def measure_model(
     coordinates
         ``filter``: each output filter in units of its own norm; ``weight``: as they are.
     estimators
-        How radii become volumes; ``rays``.
+        Any of ``rays``, ``annealed`` (calibrated), ``importance`` and ``laplace``; see
+        `basins.volume.estimate`.
+    r_max
+        Distance, in the coordinates, at which basins end and rays are censored. Default: ten times
+        the minimum's own norm.
+    stderr, max_evaluations
+        Of ``annealed``: nats that it goes on for, and losses of one basin after which it stops.
     seed
-        Fixes the directions.
+        Fixes all random numbers.
 
     Returns
     -------
@@ -98,9 +115,16 @@ def measure_model(
         raise ValueError(f"seed: {seed!r} must be a whole number of at least 0")
     if isinstance(estimators, str) or not estimators:
         raise ValueError(f"estimators: {estimators!r} must be a list of at least one name")
+    limits = {"r_max": r_max, "stderr": stderr, "max_evaluations": max_evaluations}
+    for key, number in limits.items():
+        if number is not None and not 0 < number < np.inf:
+            raise ValueError(f"{key}: {number!r} must be a number above 0")
     check_estimators(list(estimators))
+    check_size(estimators, network.num_parameters)
     anchor = theta.to("cpu", torch.float64).numpy()
     scale, log_det = scaling(network.layout, anchor, coordinates)
+    # A network of zeros has no norm to take as unit.
+    farthest = r_max or R_MAX_NORMS * (float(np.linalg.norm(anchor / scale)) or 1.0)
     rays = measure_rays(
         TorchEvaluator(network, theta, examples),
         ("measure_model", seed),
@@ -109,8 +133,7 @@ def measure_model(
         len(examples.sizes),
         bounds,
         "loss",
-        # A network of zeros has no norm to take as unit.
-        R_MAX_NORMS * (float(np.linalg.norm(anchor / scale)) or 1.0),
+        farthest,
         SCAN_POINTS,
     )
     measured = volumes(
@@ -120,14 +143,29 @@ def measure_model(
         network.num_parameters,
         coordinates == "filter",
     )
+    others = sorted(name for name in estimators if name != "rays")
+    request = Request(others, bounds, "loss", farthest, directions, stderr, max_evaluations)
+    arrays = nothing_yet(len(examples.sizes), request)
+    if others:
+        words = ("measure_model", seed)
+        estimate_minimum(network, theta, examples, scale, request, words, arrays)
     basin = ("landscape_size", "threshold")
     evaluations = rays.num_evaluations.astype(np.float64)[:, None, None]
     shape = measured.by_estimator["log_volume"].shape
+    by_rays = measured.by_estimator | {"num_evaluations": np.broadcast_to(evaluations, shape)}
+    labels = [*others, "rays"]
+    chosen = [labels.index(name) for name in estimators]
     dataset = xr.Dataset(
-        {name: ((*basin, "estimator"), v) for name, v in measured.by_estimator.items()}
+        {
+            name: (
+                (*basin, "estimator"),
+                np.concatenate([arrays[name], values], axis=-1)[..., chosen],
+            )
+            for name, values in by_rays.items()
+        }
         | {name: (basin, v) for name, v in measured.by_basin.items()}
+        | {name: (basin, arrays[name]) for name in BY_BASIN}
         | {
-            "num_evaluations": ((*basin, "estimator"), np.broadcast_to(evaluations, shape).copy()),
             "landscape_loss": (basin[:1], rays.landscape_loss),
             "num_parameters": ((), network.num_parameters),
             "log_det_coordinates": ((), log_det),
@@ -152,6 +190,16 @@ def measure_model(
         long_name, units, formula = schema.COORDINATES[str(name)]
         dataset[name].attrs = {"long_name": long_name, "units": units, "formula": formula}
     return dataset
+
+
+def check_estimators(estimators: list[str]) -> None:
+    """Raise ValueError unless all `estimators` are known and each is named once."""
+    allowed = ("rays", *ESTIMATORS)
+    for name in estimators:
+        if name not in allowed:
+            raise ValueError(f"estimators: {name!r} is not known; allowed are {', '.join(allowed)}")
+        if estimators.count(name) > 1:
+            raise ValueError(f"estimators: {name!r} is named more than once; once is allowed")
 
 
 def _minimum(model: nn.Module) -> tuple[Network, Tensor]:

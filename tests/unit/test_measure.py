@@ -174,6 +174,9 @@ def broken():
         ({"directions": 2.5}, r"^directions: 2.5 "),
         ({"coordinates": "polar"}, r"^coordinates: 'polar'"),
         ({"estimators": ["guess"]}, r"^estimators: 'guess'"),
+        ({"estimators": ["rays", "rays"]}, r"^estimators: 'rays' is named more than once"),
+        ({"stderr": 0.0}, r"^stderr: 0.0 must be a number above 0"),
+        ({"r_max": float("nan")}, r"^r_max: nan must be a number above 0"),
         ({"estimators": []}, r"^estimators: \[\] must"),
         ({"estimators": "rays"}, r"^estimators: 'rays' must"),
         ({"seed": -1}, r"^seed: -1 "),
@@ -183,3 +186,53 @@ def test_bad_arguments_are_named(changes, message):
     arguments = {"model": MODEL, "inputs": INPUTS, "targets": TARGETS}
     with pytest.raises(ValueError, match=message):
         measure_model(**(arguments | changes))
+
+
+def test_estimators_stand_side_by_side(seed):
+    """On a quadratic loss all of them know the answer: a ball in four dimensions."""
+    model = Constant(4).double()
+
+    def loss(outputs, targets):
+        return (outputs**2).sum(1) + 0 * targets
+
+    names = ["laplace", "rays", "annealed", "importance"]
+    measured = measure_model(
+        model,
+        np.zeros((3, 1)),
+        np.zeros(3),
+        loss=loss,
+        thresholds=[0.25, 1.0],
+        landscape_sizes=[1, 3],
+        directions=300,
+        coordinates="weight",
+        estimators=names,
+        stderr=0.1,
+        seed=seed,
+    )
+    assert measured.estimator.values.tolist() == names
+    # ln V of the ball of radius sqrt(threshold) in four dimensions.
+    truth = np.log(np.pi**2 / 2) + 2 * np.log([0.25, 1.0])
+    # The annealed error is asked to be a tenth of a nat; the others are exact but for rounding.
+    off = np.abs(measured.log_volume - truth[None, :, None])
+    assert float(off.sel(estimator="annealed").max()) < 0.5
+    assert float(off.drop_sel(estimator="annealed").max()) < 1e-2
+    assert (measured.volume_status.sel(estimator="annealed") == 1).all()
+    assert measured.log_volume_stderr.sel(estimator="laplace").isnull().all()
+    assert np.allclose(measured.log_volume_rays_predicted, truth, atol=1e-2)
+    assert np.allclose(measured.threshold_exponent, 2.0, atol=0.4)
+    assert float(measured.star_fraction.min()) > 0.95
+    again = measure_model(
+        model,
+        np.zeros((3, 1)),
+        np.zeros(3),
+        loss=loss,
+        thresholds=[0.1, 0.25],
+        directions=5,
+        coordinates="weight",
+        estimators=["annealed"],
+        stderr=0.1,
+        seed=seed,
+    )
+    # A basin's numbers do not depend on what else is measured.
+    first = measured.log_volume.sel(landscape_size=3, threshold=0.25, estimator="annealed")
+    assert float(again.log_volume.sel(threshold=0.25).squeeze()) == float(first)

@@ -13,12 +13,14 @@ import torch
 import xarray as xr
 import yaml
 
-from basins import cli, device, verbs
+from basins import cli, device
 from basins.cube.read import open_cube
 from basins.progress import progress
 from basins.study import jobs
 from basins.study.load import load_study
 from basins.training import checkpoint
+from basins.training.loop import train as train_minima
+from basins.verbs import measuring
 
 TINY = Path(__file__).parents[1] / "studies" / "tiny.yaml"
 
@@ -181,13 +183,13 @@ def test_study_changed_while_a_job_ran_gets_no_result(study_file, monkeypatch, c
     job = jobs.expand(study)[0].id
     volumes = jobs.volumes_file(study, job)
     before = volumes.read_bytes()
-    real = verbs.volumes
+    real = measuring.volumes
 
     def change_meanwhile(*arguments):
         study_file(measure={"volume": {"directions": 12, "thresholds": [0.1, 0.6]}})
         return real(*arguments)
 
-    monkeypatch.setattr(verbs, "volumes", change_meanwhile)
+    monkeypatch.setattr(measuring, "volumes", change_meanwhile)
     with pytest.raises(SystemExit):
         run(
             "volume",
@@ -259,7 +261,7 @@ def test_killed_training_resumes_from_its_checkpoint(study_file, monkeypatch):
     saved = jobs.checkpoint_file(study, job.id)
     receipt = jobs.dataset_file(study, "digits")
     monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save))
-    monkeypatch.setattr("basins.verbs.train_minima", saving_often(verbs.train_minima))
+    monkeypatch.setattr("basins.verbs.training.train_minima", saving_often(train_minima))
     arguments = ["--study", path, "--job", job.id, "--receipt", receipt, "--output", "again.h5"]
     with pytest.raises(KeyboardInterrupt):
         run("train", *arguments)

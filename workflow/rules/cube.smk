@@ -1,6 +1,6 @@
 """The cube: job files -> one netCDF-4 file.
 
-Requires: STUDY, minima, rays and volumes of every job.
+Requires: STUDY, minima, rays and volumes of every job, and estimates if the study asks for them.
 Provides: the cube, whose schema is results/README.md.
 """
 
@@ -12,6 +12,11 @@ rule cube:
         minima=[jobs.minima_file(STUDY, job.id) for job in jobs.expand(STUDY)],
         rays=[jobs.rays_file(STUDY, job.id) for job in jobs.expand(STUDY)],
         volumes=[jobs.volumes_file(STUDY, job.id) for job in jobs.expand(STUDY)],
+        estimates=[
+            jobs.estimates_file(STUDY, job.id)
+            for job in jobs.expand(STUDY)
+            if jobs.asking_estimators(STUDY)
+        ],
     output:
         cube=jobs.cube_file(STUDY),
     log:

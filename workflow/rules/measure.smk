@@ -1,8 +1,8 @@
-"""Measuring: minima -> rays -> volumes.
+"""Measuring: minima -> rays -> volumes, and minima -> estimates.
 
 Requires: STUDY, minima, and the receipt of the job's data set.
-Provides: radii of every minimum in every landscape (expensive, done once), and the volumes
-          computed from them (cheap, done again whenever an estimator changes).
+Provides: radii of every minimum in every landscape (expensive, done once), the volumes computed
+          from them (cheap), and volumes by estimators that ask the network again (if named).
 """
 
 
@@ -68,4 +68,39 @@ rule volume:
         " --job {wildcards.job:q}"
         " --rays {input.rays:q}"
         " --output {output.volumes:q}"
+        " --log {log:q}"
+
+
+rule estimate:
+    """Measure volumes of one job's minima by the estimators that ask the network again."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        estimates=jobs.estimates_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "estimate", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "estimate", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("estimate", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("estimate", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "estimate"),
+    message:
+        "Measuring volumes of {wildcards.job}"
+    shell:
+        "basins estimate"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.estimates:q}"
         " --log {log:q}"

@@ -6,8 +6,9 @@ from basins.cube import schema
 
 HEAD = """# Results
 
-`results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`
-and `volumes/` (one file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+`results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
+`volumes/` and, if the study names further estimators, `estimates/` (one file a job), `cube.nc`,
+`figures/`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from

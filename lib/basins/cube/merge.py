@@ -20,6 +20,7 @@ from basins.study import jobs
 from basins.study.load import study_sha256, study_text
 from basins.study.schema import Study
 from basins.volume.intervals import PROBABILITY
+from basins.volume.of_minimum import BY_BASIN
 
 FROM_MINIMA = (
     "train_loss",
@@ -33,10 +34,14 @@ FROM_MINIMA = (
     "training_status",
 )
 FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")
+FROM_ESTIMATES = tuple(BY_BASIN)
+BY_ESTIMATOR = tuple(name for name, one in schema.ROOT.items() if one.dims == schema.VOLUME)
 FROM_VOLUMES = tuple(
-    name for name in schema.ROOT if name not in (*FROM_MINIMA, *FROM_RAYS, "num_parameters")
+    name
+    for name in schema.ROOT
+    if name not in (*FROM_MINIMA, *FROM_RAYS, *FROM_ESTIMATES, *BY_ESTIMATOR, "num_parameters")
 )
-VERBS = {"minima": "train", "rays": "rays", "volumes": "volume"}
+VERBS = {"minima": "train", "rays": "rays", "volumes": "volume", "estimates": "estimate"}
 
 
 @dataclass
@@ -99,9 +104,8 @@ def _place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
 
 
 def _open(study: Study, job: jobs.Job, kind: str) -> h5py.File:
-    paths = {"minima": jobs.minima_file, "rays": jobs.rays_file, "volumes": jobs.volumes_file}
-    fingerprint = jobs.fingerprint(study, job.id, VERBS[kind])
-    return open_job(paths[kind](study, job.id), kind, fingerprint)
+    verb = VERBS[kind]
+    return open_job(jobs.job_file(study, job.id, verb), kind, jobs.fingerprint(study, job.id, verb))
 
 
 def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
@@ -133,13 +137,31 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
         with _open(study, job, "volumes") as file:
             for name in FROM_VOLUMES:
                 tables.root[name][place] = file[name][()]
+            _put_estimators(tables, place, labels["estimator"], ["rays"], file)
             _note(tables, job, file)
         advance(3)
+        if others := jobs.asking_estimators(study):
+            with _open(study, job, "estimates") as file:
+                for name in FROM_ESTIMATES:
+                    tables.root[name][place] = file[name][()]
+                _put_estimators(tables, place, labels["estimator"], others, file)
+                _note(tables, job, file)
+            advance(1)
     if above.threshold_kind == "loss":
         status = tables.root["training_status"]
         is_above = tables.root["train_loss"] >= above.thresholds[-1]
         status[is_above & (status == 1)] = schema.TRAINING_STATUS.index("above_threshold")
     return tables
+
+
+def _put_estimators(
+    tables: _Tables, place: tuple[Any, ...], labels: list[str], found: list[str], file: h5py.File
+) -> None:
+    """Put what a job file holds of the estimators `found` beside what others found."""
+    for name in BY_ESTIMATOR:
+        values = file[name][()]
+        for index, estimator in enumerate(found):
+            tables.root[name][(*place, ..., labels.index(estimator))] = values[..., index]
 
 
 def _empty(variable: schema.Variable, sizes: dict[str, int]) -> NDArray[Any]:

@@ -26,6 +26,7 @@ VEHTARI = "Vehtari et al. 2024, Pareto smoothed importance sampling, section 3"
 SMITH = "Smith and Le 2017, arXiv 1710.06451, equation 15"
 EFRON = "Efron 1979, Bootstrap methods"
 PROJECT = "this project, docs/numerics.md"
+VOLUMES = "this project, docs/volumes.md"
 
 TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged")
 VOLUME_STATUS = (
@@ -93,7 +94,7 @@ COORDINATES = {
     "seed": ("seed", "1", "fixes order of examples, initialisation and batches"),
     "landscape_size": ("examples of the landscape", "1", "size of the prefix the loss averages"),
     "threshold": ("threshold", "nat", "loss, or rise of the loss, that bounds the basin"),
-    "estimator": ("volume estimator", "1", "how radii become a volume"),
+    "estimator": ("volume estimator", "1", "how the volume is measured"),
     "measure": ("measure of volume", "1", "what volume means"),
     "volume_coordinates": ("coordinates of volume", "1", "unit of the radius"),
     "threshold_kind": ("kind of threshold", "1", "loss, or excess over the minimum's own loss"),
@@ -153,21 +154,21 @@ ROOT = {
         "float64",
         "log volume of the basin",
         "nat",
-        "rays: ln V_ball(n) + ln mean_u r(u)^n",
+        "rays: ln V_ball(n) + ln mean_u r(u)^n; the others: docs/volumes.md",
         DINH,
         ancillary=("log_volume_stderr", "log_volume_low", "log_volume_high", "volume_status"),
     ),
     "log_volume_stderr": Variable(
-        VOLUME, "float64", "standard error of log_volume", "nat", "bootstrap over directions", EFRON
+        VOLUME, "float64", "standard error of log_volume", "nat", "over directions or chains", EFRON
     ),
     "log_volume_low": Variable(
-        VOLUME, "float64", "lower end of the interval", "nat", "5 % quantile of resamples", EFRON
+        VOLUME, "float64", "lower end of the interval", "nat", "nine of ten hold the truth", EFRON
     ),
     "log_volume_high": Variable(
-        VOLUME, "float64", "upper end of the interval", "nat", "95 % quantile of resamples", EFRON
+        VOLUME, "float64", "upper end of the interval", "nat", "nine of ten hold the truth", EFRON
     ),
     "ess": Variable(
-        VOLUME, "float64", "effective sample size", "1", "(sum w)^2 / sum w^2, w = r^n", VEHTARI
+        VOLUME, "float64", "effective sample size", "1", "(sum w)^2 / sum w^2", VEHTARI
     ),
     "pareto_k": Variable(
         VOLUME, "float64", "tail index of the weights", "1", "generalized Pareto fit", VEHTARI
@@ -177,7 +178,7 @@ ROOT = {
         "float64",
         "passes over the landscape's examples",
         "1",
-        "all directions together, shared by the thresholds",
+        "rays: all directions together, shared by the thresholds; a gradient counts as two",
     ),
     "is_lower_bound": Variable(
         VOLUME, "bool", "log_volume misses mass", "1", "few rays decide the mean, or rays re-enter"
@@ -190,6 +191,42 @@ ROOT = {
     ),
     "censored_fraction": Variable(
         BASIN, "float64", "share of rays that do not cross", "1", "within r_max"
+    ),
+    "star_fraction": Variable(
+        BASIN,
+        "float64",
+        "share of the volume that rays can see",
+        "1",
+        "of `annealed`'s draws, those whose straight line from the minimum stays inside",
+        VOLUMES,
+    ),
+    "threshold_exponent": Variable(
+        BASIN,
+        "float64",
+        "local exponent of the volume in the threshold",
+        "1",
+        "d ln V / d ln(threshold - landscape_loss), from `annealed`'s draws",
+        VOLUMES,
+        ancillary=("threshold_exponent_stderr",),
+    ),
+    "threshold_exponent_stderr": Variable(
+        BASIN, "float64", "its standard error", "1", "jackknife over chains", EFRON
+    ),
+    "radius_exponent": Variable(
+        BASIN,
+        "float64",
+        "dimensions that end at r_max",
+        "1",
+        "d ln V / d ln(r_max), from `annealed`'s draws: how much of the boundary was felt",
+        VOLUMES,
+    ),
+    "log_volume_rays_predicted": Variable(
+        BASIN,
+        "float64",
+        "what a quadratic loss makes of `rays`",
+        "nat",
+        "ln V_ball(n) + (n/2) ln(2 h n / tr H), h the threshold above the loss; from `laplace`",
+        VOLUMES,
     ),
     "log_volume_compat": Variable(
         BASIN,

@@ -15,8 +15,6 @@ from basins.cube.schema import CONVENTIONS
 from basins.study import jobs
 from basins.study.schema import Study
 
-FILES = {"train": jobs.minima_file, "rays": jobs.rays_file, "volume": jobs.volumes_file}
-
 # A time stamp moved back by this much is older than every input, and can be moved forth again.
 FORTY_YEARS = 40 * 365 * 86400
 OLDEST = 946684800  # 1 January 2000
@@ -52,8 +50,8 @@ def is_plainly(path: Path, fingerprint: str) -> bool:
 def job_files(study: Study) -> Iterator[tuple[Path, str | None, str]]:
     """Yield every job file there is, what it is a result of, and what it should be a result of."""
     for job in jobs.expand(study):
-        for verb, file in FILES.items():
-            path = file(study, job.id)
+        for verb in jobs.verbs(study):
+            path = jobs.job_file(study, job.id, verb)
             if path.is_file():
                 expected = jobs.fingerprint_of(study, job, verb)
                 found = expected if is_plainly(path, expected) else fingerprint_of(path)

@@ -75,7 +75,9 @@ def panels(
 
 
 def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
-    """Return the cube at one threshold (default: the middle one) and its first estimator.
+    """Return the cube at one threshold (default: the middle one), calibrated if it is so.
+
+    That is by estimator `annealed` where it is there, by `rays` where not.
 
     Raises
     ------
@@ -89,7 +91,8 @@ def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
             f"threshold: {chosen:g} is not in the cube; allowed are "
             + ", ".join(f"{value:g}" for value in values)
         )
-    return cube.sel(threshold=chosen).isel(estimator=0)
+    estimator = "annealed" if "annealed" in cube.estimator else "rays"
+    return cube.sel(threshold=chosen, estimator=estimator)
 
 
 def volume_words(part: xr.Dataset) -> str:

@@ -2,14 +2,10 @@
 
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,33 +15,24 @@ from basins import device as devices
 from basins import streams
 from basins.datasets import digits
 from basins.datasets.subsets import order
+from basins.directions.preconditioner import Preconditioner
 from basins.models.functional import Network, build
 from basins.plan import cost
 from basins.plan.calibration import VERBS, VERSION, Calibration
 from basins.plan.cost import Array
+from basins.plan.starts import with_starts
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import RaySet, measure_rays
 from basins.rays.torch_path import TorchEvaluator
-from basins.study import jobs
-from basins.study.load import parse_study, save_study
-from basins.study.schema import Recipe, Study
+from basins.study.schema import Recipe
 from basins.training.loop import train
 from basins.volume.from_rays import volumes
+from basins.volume.of_network import network_basin
+from basins.volume.shapes import MAX_FULL
 
 CLASSES = 10
 GRAY, COLOR = (1, 28, 28), (3, 32, 32)
 RECIPE = {"optimizer": "adam", "learning_rate": 1e-3}
-
-# The study whose jobs show what each verb takes before it does anything.
-MICRO = {
-    "study": "micro",
-    "datasets": ["digits"],
-    "models": ["mlp-8"],
-    "train_sizes": [20, 60],
-    "seeds": 1,
-    "recipes": {"adam": RECIPE | {"epochs": 2}},
-    "measure": {"volume": {"directions": 12, "thresholds": [0.5]}},
-}
 
 
 @dataclass(frozen=True)
@@ -92,6 +79,19 @@ RAYS_CASES = [
 ]
 
 
+# The compiled path and torch's, and shapes that are matrices.
+ESTIMATE_CASES = [
+    RaysCase("mlp-8", (64,), (20,), 32),
+    RaysCase("mlp-8", (64,), (1200,), 32),
+    RaysCase("mlp-24", (64,), (20,), 32),
+    RaysCase("mlp-64-32", (64,), (20,), 32),
+    RaysCase("mlp-64-32", (64,), (1200,), 32),
+    RaysCase("mlp-256-128", GRAY, (60,), 32),
+    RaysCase("cnn-small", GRAY, (60,), 32),
+    RaysCase("resnet-8", COLOR, (32,), 8),
+]
+
+
 def calibrate(kind: str, threads: int, seconds: float) -> Calibration:
     """Measure this machine for about `seconds`.
 
@@ -112,12 +112,13 @@ def calibrate(kind: str, threads: int, seconds: float) -> Calibration:
     if seconds <= 0 or threads <= 0:
         raise ValueError("--seconds and --threads must be above 0")
     device = devices.set_up(kind, threads)
-    each = seconds / (len(TRAIN_CASES) + len(RAYS_CASES) + 1)
+    each = seconds / (len(TRAIN_CASES) + len(RAYS_CASES) + len(ESTIMATE_CASES) + 1)
     prices, misfit = {}, {}
     for verb, rows in (
         ("train", [_train_row(case, device, threads, each) for case in TRAIN_CASES]),
         ("rays", [_rays_row(case, device, threads, each) for case in RAYS_CASES]),
         ("volume", [_volume_row(directions) for directions in (100, 1000)]),
+        ("estimate", [_estimate_row(case, device, threads, each) for case in ESTIMATE_CASES]),
     ):
         prices[verb], misfit[verb] = _fit(rows)
     partial = Calibration(
@@ -135,7 +136,7 @@ def calibrate(kind: str, threads: int, seconds: float) -> Calibration:
         per_ray=_per_ray(device),
         misfit=misfit,
     )
-    return _with_starts(partial)
+    return with_starts(partial)
 
 
 def _fit(rows: list[tuple[Array, float]]) -> tuple[list[float], float]:
@@ -210,12 +211,17 @@ def _measure(
     )
 
 
+def _problem(case: RaysCase) -> tuple[Network, Landscapes, cost.NetworkCost]:
+    network = Network(build(case.model, case.input_shape, CLASSES, 0))
+    inputs, targets = _random_data(case.sizes[-1], case.input_shape)
+    counted = cost.module_cost(network.module, case.input_shape)
+    return network, Landscapes(inputs, targets, case.sizes, "cross_entropy"), counted
+
+
 def _rays_row(
     case: RaysCase, device: torch.device, threads: int, seconds: float
 ) -> tuple[Array, float]:
-    network = Network(build(case.model, case.input_shape, CLASSES, 0))
-    inputs, targets = _random_data(case.sizes[-1], case.input_shape)
-    examples = Landscapes(inputs, targets, case.sizes, "cross_entropy")
+    network, examples, counted = _problem(case)
     theta = network.theta.to(device)
     last: list[RaySet] = []
 
@@ -223,7 +229,6 @@ def _rays_row(
         last[:] = [_measure(network, theta, examples, case.together * batches, [0.1])]
 
     batches, taken = _long_enough(work, device, threads, seconds)
-    counted = cost.module_cost(build(case.model, case.input_shape, CLASSES, 0), case.input_shape)
     rays = case.together * batches
     in_each = last[0].num_evaluations / rays
     return cost.rays_counts(counted, rays, list(case.sizes), in_each, 1), taken
@@ -241,6 +246,28 @@ def _volume_row(directions: int) -> tuple[Array, float]:
 
     times, taken = _long_enough(work, torch.device("cpu"), 1, 1.0)
     return np.array([float(times * log_radius.size)]), taken
+
+
+def _estimate_row(
+    case: RaysCase, device: torch.device, threads: int, seconds: float
+) -> tuple[Array, float]:
+    """Return the counts and the time of points moved by a shape, and of their losses."""
+    network, examples, counted = _problem(case)
+    n = network.num_parameters
+    basin = network_basin(network, network.theta.to(device), examples, 1e6, np.ones(n))
+    normals = streams.normals("calibration", "points", count=case.together * n)
+    points = normals.reshape(case.together, n) / 100
+    shape = Preconditioner.diagonal(np.ones(n))
+    if n <= MAX_FULL:
+        shape = Preconditioner(np.ones(n), np.eye(n), 1.0, n)
+
+    def work(times: int) -> None:
+        for _ in range(times):
+            basin.rise(shape.apply(points))
+
+    times, taken = _long_enough(work, device, threads, seconds)
+    asked = float(times * case.together)
+    return cost.estimate_counts(counted, asked, asked * case.sizes[-1]), taken
 
 
 def _data_price() -> float:
@@ -277,85 +304,6 @@ def _per_ray(device: torch.device) -> tuple[float, float]:
             found.append(count)
     (scan, cell), _ = nnls(np.array(rows), np.array(found))
     return float(scan), float(cell)
-
-
-def _with_starts(found: Calibration) -> Calibration:
-    """Return the calibration with what each verb takes to start, seen on the jobs of `MICRO`."""
-    study = parse_study(MICRO | {"device": found.kind, "threads": found.threads}, "micro")
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder)
-        save_study(study, here / jobs.study_file(study))
-        # A verb's later jobs find what its first one compiled.
-        taken = {verb: _run(verb, options, here) for verb, options in _micro_jobs(study)}
-    job = jobs.expand(study)[0]
-    start_seconds = {verb: seconds for verb, (seconds, _) in taken.items()}
-    start_bytes = {verb: peak for verb, (_, peak) in taken.items()}
-    for verb in cost.COUNTS:
-        priced = found.price(verb, cost.counts(study, job, verb, found.per_ray))
-        start_seconds[verb] = max(0.0, start_seconds[verb] - priced)
-        start_bytes[verb] = max(0.0, start_bytes[verb] - cost.peak_bytes(study, job, verb))
-    files = 3 * len(jobs.expand(study))
-    # Opening the cube and its job files is nearly all that the verb does beyond starting.
-    file_seconds = max(0.0, start_seconds["cube"] - start_seconds["volume"]) / files
-    values = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    return Calibration(
-        **values
-        | {"start_seconds": start_seconds, "start_bytes": start_bytes, "file_seconds": file_seconds}
-    )
-
-
-def _micro_jobs(study: Study) -> list[tuple[str, list[str]]]:
-    """Return the commands of a whole run of `study`, in order, each with its verb."""
-    receipt = jobs.dataset_file(study, study.datasets[0])
-    cube = jobs.cube_file(study)
-    common = ["--study", str(jobs.study_file(study))]
-    listed = [("fetch", [*common, "--dataset", study.datasets[0], "--output", str(receipt)])]
-    for job in jobs.expand(study):
-        files = {
-            "minima": str(jobs.minima_file(study, job.id)),
-            "rays": str(jobs.rays_file(study, job.id)),
-            "volumes": str(jobs.volumes_file(study, job.id)),
-        }
-        this, given = [*common, "--job", job.id], ["--receipt", str(receipt)]
-        listed += [
-            ("train", [*this, *given, "--output", files["minima"]]),
-            ("rays", [*this, *given, "--minima", files["minima"], "--output", files["rays"]]),
-            ("volume", [*this, "--rays", files["rays"], "--output", files["volumes"]]),
-        ]
-    figure = ["--png", "figure.png", "--pdf", "figure.pdf"]
-    listed.append(("cube", [*common, "--output", str(cube)]))
-    listed.append(("figure", ["--cube", str(cube), "--name", jobs.FIGURES[0], *figure]))
-    return listed
-
-
-def _run(verb: str, options: list[str], folder: Path) -> tuple[float, float]:
-    """Run a verb as a job does; return its CPU seconds and its peak of memory in bytes."""
-    command = [sys.executable, "-c", "from basins.cli import main; main()", verb, *options]
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)  # noqa: S603 - our own verb
-        peak, ended = 0.0, 0
-        while not ended:
-            time.sleep(0.01)
-            peak = _peak_bytes(process.pid) or peak
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"basins {verb} failed while calibrating: {said.read()}")
-    return usage.ru_utime + usage.ru_stime, peak or float(usage.ru_maxrss)
-
-
-def _peak_bytes(process: int) -> float:
-    """Return the peak of a process from Linux's own account; 0 where there is none.
-
-    The account that `wait4` gives begins before the process's own program, with this one's memory.
-    """
-    try:
-        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0.0
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-    return 1024.0 * float(found[0]) if found else 0.0
 
 
 def _device_name(device: torch.device) -> str:

@@ -13,8 +13,8 @@ from basins.atomic import whole_or_not_at_all
 from basins.plan.cost import COUNTS, Array
 from basins.study import jobs
 
-VERSION = 1
-VERBS = ("fetch", "train", "rays", "volume", "cube", "figure")
+VERSION = 2
+VERBS = ("fetch", "train", "rays", "volume", "estimate", "cube", "figure")
 
 
 @dataclass(frozen=True)

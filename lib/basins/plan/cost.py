@@ -1,7 +1,7 @@
 """Operations, evaluations and bytes of a job, from the study alone.
 
-A job's cost is a vector of counts (`TRAIN`, `RAYS`, `VOLUME`), each the number of times something
-of known price happens; `basins.plan.calibration` holds the prices of a machine.
+A job's cost is a vector of counts (`TRAIN`, `RAYS`, `VOLUME`, `ESTIMATE`), each the number of times
+something of known price happens; `basins.plan.calibration` holds the prices of a machine.
 """
 
 import functools
@@ -22,6 +22,9 @@ from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.resolve import DATASETS
 from basins.study.schema import Study
+from basins.volume.integration import MAX_KEPT
+from basins.volume.path import MAX_SEEN, NUM_CHAINS
+from basins.volume.shapes import MAX_FULL, RANK
 
 Array = NDArray[np.float64]
 
@@ -42,9 +45,18 @@ RAYS = (
     "numbers",
 )
 VOLUME = ("radii",)
-COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME}
+ESTIMATE = (
+    "points",
+    "parameter_moves",
+    "shape_operations",
+    "linear_operations",
+    "convolution_operations",
+    "numbers",
+)
+COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
+POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
 POINTS_TOGETHER = 64  # points of many directions that one call evaluates at most
 
 
@@ -238,6 +250,47 @@ def rays_counts(
     )
 
 
+def estimate_counts(network: NetworkCost, points: float, examples: float) -> Array:
+    """Return the counts of `ESTIMATE`.
+
+    Parameters
+    ----------
+    network
+        One network.
+    points
+        Losses asked for; a gradient is two.
+    examples
+        Passes of one example, all points together.
+    """
+    n = network.num_parameters
+    # Shapes are whole matrices while Hessians are, and of low rank beyond.
+    width = n if n <= MAX_FULL else RANK
+    return np.array(
+        [
+            points,
+            points * n,
+            points * n * width,
+            examples * network.linear,
+            examples * network.convolution,
+            examples * network.numbers,
+        ],
+        dtype=np.float64,
+    )
+
+
+def points_asked(study: Study, num_parameters: int) -> tuple[float, float]:
+    """Return the losses that estimators ask for at most: of each basin, and of each landscape."""
+    volume, named = study.measure.volume, jobs.asking_estimators(study)
+    basin = 0.0
+    if "annealed" in named:
+        basin += volume.max_evaluations
+    if "importance" in named:
+        basin += POINTS_PER_DIRECTION * volume.directions
+    # A Hessian is 2 n gradients, of which each counts as two losses.
+    has_hessian = num_parameters <= MAX_FULL or "laplace" in named
+    return basin, 4.0 * num_parameters if has_hessian else 0.0
+
+
 def inside_landscapes(study: Study, job: jobs.Job) -> list[int]:
     """Return the landscapes in which a minimum is expected to lie below the threshold.
 
@@ -275,6 +328,11 @@ def counts(
         sizes = study.landscape_sizes if at_worst else inside_landscapes(study, job)
         in_each = evaluations(len(sizes), len(volume.thresholds), per_ray)
         return rays_counts(network, volume.directions, sizes, in_each, len(job.seeds))
+    if verb == "estimate":
+        sizes = study.landscape_sizes if at_worst else inside_landscapes(study, job)
+        basin, landscape = points_asked(study, network.num_parameters)
+        each = len(job.seeds) * (basin * len(volume.thresholds) + landscape)
+        return estimate_counts(network, each * len(sizes), each * sum(sizes))
     cells = len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([len(job.seeds) * cells * volume.directions], dtype=np.float64)
 
@@ -298,6 +356,14 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         state = 10 * seeds * 4 * network.num_parameters
         return data + subset + max(graph, tests) + state
     subset = study.landscape_sizes[-1] * example
+    if verb == "estimate":
+        n = network.num_parameters
+        asked, hessian = points_asked(study, n)
+        # Draws are kept for shapes and for lines of sight as long as there is room.
+        drawn = NUM_CHAINS * n * 12 + min(asked * n, MAX_SEEN + 4 * MAX_KEPT)
+        passes = NUM_CHAINS * (8 * n + 12 * min(CHUNK, study.landscape_sizes[-1]) * network.widest)
+        matrices = 4 * n**2 if hessian else 0
+        return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
     batch = max(1, min(64, MAX_BYTES // (16 * network.num_parameters)))
     directions = batch * 8 * 4 * network.num_parameters
     chunk = min(CHUNK, study.landscape_sizes[-1])
@@ -316,4 +382,4 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         return seeds * 4.0 * network.num_parameters
     if verb == "rays":
         return seeds * (8.0 + 2 + 8) * cells * volume.directions
-    return seeds * 8.0 * cells * 10
+    return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from basins.plan import calibration, cost
 from basins.plan.calibration import Calibration
-from basins.plan.remaining import VERBS, Remaining
+from basins.plan.remaining import Remaining
 from basins.plan.request import Request, request
 from basins.study import jobs
 from basins.study.schema import Study
@@ -14,7 +14,8 @@ from basins.study.schema import Study
 # CUDA's own libraries, on a machine where no job of it was ever measured.
 UNKNOWN_GPU_BYTES = 4e9
 # Volumes run one after the other in one job of the cluster, which adds their times up.
-LEAST_MINUTES = {"train": 10, "rays": 10, "volume": 1, "cube": 10, "figure": 10}
+LEAST_MINUTES = {"train": 10, "rays": 10, "volume": 1, "estimate": 10, "cube": 10, "figure": 10}
+ON_GPU = ("train", "rays", "estimate")
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ class Pricer:
     def cube(self) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of merging the cube."""
         listed = jobs.expand(self.study)
-        files = 3 * len(listed)
-        written = sum(sum(self.job(job, verb)[2] for verb in ("rays", "volume")) for job in listed)
+        merged = jobs.verbs(self.study)
+        files = len(merged) * len(listed)
+        written = sum(sum(self.job(job, verb)[2] for verb in merged[1:]) for job in listed)
         seconds = self.cpu.start_seconds["cube"] + files * self.cpu.file_seconds
         return seconds, self.cpu.start_bytes["cube"] + written, written
 
@@ -100,7 +102,7 @@ class Pricer:
         else:
             seconds, peak, _ = self.job(job, verb, at_worst=True)
         is_unknown = self.study.device != "cpu" and self.compute.kind == "cpu"
-        if is_unknown and verb in {"train", "rays"}:
+        if is_unknown and verb in ON_GPU:
             peak += UNKNOWN_GPU_BYTES
         return request(seconds, peak, LEAST_MINUTES[verb])
 
@@ -127,7 +129,7 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
     """Return the price of each rule's remaining jobs, in the order of the workflow."""
     parts: list[tuple[str, list[tuple[float, float, float]]]] = [
         ("fetch", [pricer.fetch(name) for name in left.datasets]),
-        *((verb, [pricer.job(job, verb) for job in left.blocks[verb]]) for verb in VERBS),
+        *((verb, [pricer.job(job, verb) for job in left.blocks[verb]]) for verb in left.blocks),
         ("cube", [] if left.has_cube else [pricer.cube()]),
         ("figure", [pricer.figure() for _ in left.figures]),
     ]
@@ -139,17 +141,17 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
             longest=max((seconds for seconds, _, _ in listed), default=0.0),
             peak_bytes=max((peak for _, peak, _ in listed), default=0.0),
             result_bytes=sum(written for _, _, written in listed),
-            on_gpu=on_gpu and rule in {"train", "rays"},
+            on_gpu=on_gpu and rule in ON_GPU,
         )
         for rule, listed in parts
     ]
 
 
 def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
-    """Return the seconds of train, rays and volume of every job block left, and how many alike."""
-    blocks = dict.fromkeys(job for verb in VERBS for job in left.blocks[verb])
+    """Return the seconds of each verb of every job block left, and how many blocks are alike."""
+    blocks = dict.fromkeys(job for listed in left.blocks.values() for job in listed)
     return Counter(
-        tuple(pricer.job(job, verb)[0] if job in left.blocks[verb] else 0.0 for verb in VERBS)
+        tuple(pricer.job(job, verb)[0] if job in left.blocks[verb] else 0.0 for verb in left.blocks)
         for job in blocks
     )
 
@@ -168,9 +170,10 @@ def wall_seconds(
     Parameters
     ----------
     blocks
-        Chains of seconds (train, rays, volume), and how many there are of each.
+        Chains of seconds (train, rays, volume, and estimate if asked for), and how many there are
+        of each.
     num_gpus, num_cpus
-        Workers: the first for train and rays, the second for volume. With no GPU all jobs share
+        Workers: the second for volume, the first for all else. With no GPU all jobs share
         `num_cpus`.
     before, after
         Seconds of what comes before all blocks and after them.
@@ -189,7 +192,7 @@ def wall_seconds(
         if chain[step]:
             heapq.heapreplace(workers, end)
         last = max(last, end)
-        if step < 2:
+        if step < len(chain) - 1:
             heapq.heappush(ready, (end, index, chain, step + 1))
     return before + last + after
 
@@ -209,7 +212,8 @@ def seeds_per_job(pricer: Pricer, minutes: float = 5.0) -> tuple[int, float]:
     chosen, lasts = 1, 0.0
     for size in range(1, len(study.seeds) + 1):
         block = replace(largest, seeds=tuple(range(size)))
-        longest = max(pricer.job(block, verb)[0] for verb in ("train", "rays")) / 60
+        listed = [verb for verb in jobs.verbs(study) if verb in ON_GPU]
+        longest = max(pricer.job(block, verb)[0] for verb in listed) / 60
         if size == 1 or longest <= minutes:
             chosen, lasts = size, longest
     return chosen, lasts

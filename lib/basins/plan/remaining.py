@@ -9,8 +9,6 @@ from basins.study import jobs
 from basins.study.load import load_study
 from basins.study.schema import Study, StudyError
 
-VERBS = ("train", "rays", "volume")
-
 # Keys of a study on which each verb's results depend beside its recipe; as in `jobs.fingerprint`.
 TRAIN_KEYS = ("subset_seed", "initialization_seed", "class_balanced", "device", "threads")
 RAYS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.volume")
@@ -23,7 +21,7 @@ class Remaining:
     Attributes
     ----------
     blocks
-        By verb (``train``, ``rays``, ``volume``): each job to be done, with the reason.
+        By verb, in the order of the workflow: each job to be done, with the reason.
     datasets
         Data sets to be fetched.
     has_cube
@@ -52,10 +50,10 @@ def remaining(study: Study) -> Remaining:
     """
     changed = changed_keys(study)
     fetched = [name for name in study.datasets if not jobs.dataset_file(study, name).is_file()]
-    blocks: dict[str, dict[jobs.Job, str]] = {verb: {} for verb in VERBS}
+    blocks: dict[str, dict[jobs.Job, str]] = {verb: {} for verb in jobs.verbs(study)}
     for job in jobs.expand(study):
         above = "its data set is fetched" if job.dataset in fetched else ""
-        for verb in VERBS:
+        for verb in blocks:
             reason = _reason(study, job, verb, changed) or above
             if reason:
                 blocks[verb][job] = reason
@@ -72,7 +70,7 @@ def _has_figure(study: Study, name: str) -> bool:
 
 def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> str:
     """Return why a job is to be done though its inputs are there; '' if it is not."""
-    path = stale.FILES[verb](study, job.id)
+    path = jobs.job_file(study, job.id, verb)
     if not path.is_file():
         return "missing"
     expected = jobs.fingerprint_of(study, job, verb)

@@ -9,7 +9,7 @@ from typing import Any
 from basins.plan import calibration, price
 from basins.plan.calibration import Calibration
 from basins.plan.price import Pricer, RulePrice
-from basins.plan.remaining import VERBS, Remaining, remaining
+from basins.plan.remaining import Remaining, remaining
 from basins.study.schema import Study
 
 BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -114,7 +114,7 @@ def plan(
         cpu_hours=sum(rule.seconds for rule in prices) * study.threads / 3600,
         seeds_per_job=seeds,
         minutes_per_job=minutes,
-        reasons={verb: left.reasons(verb) for verb in VERBS},
+        reasons={verb: left.reasons(verb) for verb in left.blocks},
         calibrations=used,
     )
 

@@ -103,6 +103,16 @@ def _jobs_of(
     ]
 
 
+def verbs(study: Study) -> tuple[str, ...]:
+    """Return the verbs that each job block of a study goes through, in order."""
+    return ("train", "rays", "volume", *(["estimate"] if asking_estimators(study) else []))
+
+
+def asking_estimators(study: Study) -> list[str]:
+    """Return the estimators that ask the network again, sorted: all but `rays`."""
+    return sorted(name for name in study.measure.volume.estimators if name != "rays")
+
+
 def minimum_name(job: Job, seed: int) -> str:
     """Return the name of a minimum, which keys its random directions."""
     return f"{job.model}/{job.dataset}/{job.recipe}/n{job.train_size}/seed{seed}"
@@ -116,7 +126,7 @@ def fingerprint(study: Study, job_id: str, verb: str) -> str:
     study, job_id
         The job.
     verb
-        ``train``, ``rays`` or ``volume``.
+        ``train``, ``rays``, ``volume`` or ``estimate``.
     """
     return fingerprint_of(study, find(study, job_id), verb)
 
@@ -131,10 +141,12 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
     }
     if verb != "train":
         volume = study.measure.volume.model_dump(mode="json")
-        estimators = volume.pop("estimators")
+        asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
         facts["rays"] = [study.study, study.landscape_sizes, volume]
         if verb == "volume":
-            facts["estimators"] = estimators
+            facts["estimators"] = ["rays"]
+        if verb == "estimate":
+            facts["estimators"] = [asking_estimators(study), *asked[1:]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -181,9 +193,26 @@ def volumes_file(study: Study, job_id: str) -> Path:
     return results_folder(study) / "volumes" / f"{job_id}.h5"
 
 
-def checkpoint_file(study: Study, job_id: str) -> Path:
-    """Return where an unfinished training of a job is kept."""
-    return results_folder(study) / "checkpoints" / f"{job_id}.pt"
+def estimates_file(study: Study, job_id: str) -> Path:
+    """Return where the volumes of a job by the other estimators are written."""
+    return results_folder(study) / "estimates" / f"{job_id}.h5"
+
+
+def job_file(study: Study, job_id: str, verb: str) -> Path:
+    """Return where `verb` writes the result of a job."""
+    files = {
+        "train": minima_file,
+        "rays": rays_file,
+        "volume": volumes_file,
+        "estimate": estimates_file,
+    }
+    return files[verb](study, job_id)
+
+
+def checkpoint_file(study: Study, job_id: str, verb: str = "train") -> Path:
+    """Return where an unfinished job of `verb` is kept."""
+    suffix = "" if verb == "train" else f".{verb}"
+    return results_folder(study) / "checkpoints" / f"{job_id}{suffix}.pt"
 
 
 def cube_file(study: Study) -> Path:

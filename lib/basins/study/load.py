@@ -111,6 +111,11 @@ def _check(study: Study) -> None:
     for key in ("datasets", "models", "seeds"):
         _check_distinct(key, getattr(study, key))
     _check_distinct("measure.volume.estimators", study.measure.volume.estimators)
+    if "rays" not in study.measure.volume.estimators:
+        raise StudyError(
+            "measure.volume.estimators: 'rays' is missing; radii are measured in any case, and the "
+            "other estimators are held against them"
+        )
     for key in ("datasets", "models"):
         names = {path_name(name): name for name in getattr(study, key)}
         for name in getattr(study, key):

@@ -84,8 +84,10 @@ class Recipe(Strict):
 class VolumeMeasure(Strict):
     """How volumes are measured."""
 
-    estimators: list[Literal["rays"]] = Field(
-        default=["rays"], min_length=1, description="how radii become volumes"
+    estimators: list[Literal["rays", "importance", "annealed", "laplace"]] = Field(
+        default=["rays"],
+        min_length=1,
+        description="how volumes are measured: `rays`, and beside it any of the others",
     )
     directions: Positive = Field(default=500, description="random directions a minimum")
     thresholds: list[PositiveFloat] = Field(
@@ -110,6 +112,13 @@ class VolumeMeasure(Strict):
     )
     dtype: Literal["float32", "float64"] = Field(
         default="float32", description="precision of forward passes; sums are always float64"
+    )
+    stderr: PositiveFloat = Field(
+        default=1.0, description="error in nats that `annealed` goes on for"
+    )
+    max_evaluations: PositiveFloat = Field(
+        default=1_000_000.0,
+        description="losses of one basin after which `annealed` stops in any case",
     )
     scan_points: Annotated[int, Field(ge=4, le=64)] = Field(
         default=12, description="points of the coarse scan along a ray, a factor 2 apart"

@@ -1,4 +1,4 @@
-"""Checkpoints of an unfinished training: tensors and numbers only, written whole or not at all."""
+"""Checkpoints of an unfinished job: tensors and numbers only, written whole or not at all."""
 
 import logging
 from pathlib import Path
@@ -12,7 +12,7 @@ logger = logging.getLogger("basins")
 
 
 def save(path: Path, fingerprint: str, progress: dict[str, Any]) -> None:
-    """Write `progress`, tensors and numbers, of the training called `fingerprint`."""
+    """Write `progress`, tensors and numbers, of the job called `fingerprint`."""
     with whole_or_not_at_all(path) as partial:
         torch.save({"fingerprint": fingerprint, "progress": progress}, partial)
 
@@ -20,7 +20,7 @@ def save(path: Path, fingerprint: str, progress: dict[str, Any]) -> None:
 def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
     """Return the progress saved at `path`, or None if there is none that can be used.
 
-    A damaged file, or one of another training, is passed over with a warning: training then
+    A damaged file, or one of another job, is passed over with a warning: work then
     starts over, which costs time but never a wrong result.
     """
     if not path.exists():
@@ -30,11 +30,11 @@ def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
         is_ours = saved["fingerprint"] == fingerprint
         progress: dict[str, Any] = saved["progress"]
     except Exception as error:
-        # A damaged file can fail in any way inside the reader; none of them may stop a training.
-        logger.warning("%s: not a readable checkpoint (%s); training starts over", path, error)
+        # A damaged file can fail in any way inside the reader; none of them may stop a job.
+        logger.warning("%s: not a readable checkpoint (%s); work starts over", path, error)
         return None
     if not is_ours:
-        logger.warning("%s: a checkpoint of another training; this one starts over", path)
+        logger.warning("%s: a checkpoint of another job; this one starts over", path)
         return None
     return progress
 

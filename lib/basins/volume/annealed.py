@@ -61,7 +61,7 @@ def annealed(
             return counted
     walker: restricted.Walker | tempered.Walker
     if moves == "hmc":
-        walker = tempered.Walker(basin, measure, shape)
+        walker = tempered.Walker(basin, measure, shape, max_evaluations)
     else:
         walker = restricted.Walker(basin, measure, shape, stderr)
     walker.pilot(streams.generator(*names, "pilot"))

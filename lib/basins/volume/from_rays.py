@@ -10,8 +10,6 @@ from basins.volume.ray_average import ray_average
 
 Array = NDArray[np.float64]
 
-ESTIMATORS = ("rays",)
-
 # Values of the flag volume_status.
 NOT_MEASURED, CALIBRATED, LOWER_BOUND, NOT_CONVERGED, MINIMUM_ABOVE_THRESHOLD = range(5)
 
@@ -33,17 +31,6 @@ class Volumes:
 
     by_estimator: dict[str, NDArray[np.generic]]
     by_basin: dict[str, Array]
-
-
-def check_estimators(estimators: list[str]) -> None:
-    """Raise ValueError unless all `estimators` are known and each is named once."""
-    for name in estimators:
-        if name not in ESTIMATORS:
-            raise ValueError(
-                f"estimators: {name!r} is not known; allowed are {', '.join(ESTIMATORS)}"
-            )
-        if estimators.count(name) > 1:
-            raise ValueError(f"estimators: {name!r} is named more than once; once is allowed")
 
 
 def volumes(

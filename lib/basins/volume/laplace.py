@@ -11,6 +11,7 @@ from basins.volume.measures import Gaussian, Measure
 
 Array = NDArray[np.float64]
 
+MAX_PARAMETERS = 10_000  # whose Hessian is 0.8 GB, and minutes to diagonalize
 NEAR_MEAN = 1e-4  # of |w|, where 1/w - 1/u cancels
 RELATIVE_DAMPING = 1e-10  # of the largest curvature, where no r_max sets a damping
 

@@ -9,6 +9,7 @@ from basins.directions.diagonal import from_diagonal, hutchinson
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import polar
 from basins.volume.basin import BATCH, Basin
+from basins.volume.laplace import MAX_PARAMETERS
 from basins.volume.measures import Gaussian, Measure
 
 Array = NDArray[np.float64]
@@ -54,9 +55,10 @@ def known_curvature(basin: Basin) -> Array:
         return basin.curvature
     if basin.gradient is None:
         raise ValueError("curvature: `laplace` needs it, or a gradient to derive it from")
-    if basin.num_parameters > MAX_FULL:
+    if basin.num_parameters > MAX_PARAMETERS:
         raise ValueError(
-            f"curvature: `laplace` needs it beyond {MAX_FULL} parameters, as a matrix or a diagonal"
+            f"curvature: `laplace` needs it beyond {MAX_PARAMETERS} parameters, as a matrix or a "
+            "diagonal"
         )
     return hessian(basin)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MAX_STEPS = 1000  # of one trajectory
+MAX_STEPS = 1000  # of one trajectory, where the budget allows
 MAX_LENGTH = 12.0  # two turns or so in a round basin of unit variances
 STEP_RATE, LENGTH_RATE = 1.2, 0.1  # of change of ln(step) and ln(length) while tuned
 SMALL_STEPS, SMALLNESS = 0.1, 0.2  # share of moves with steps so much smaller
@@ -22,6 +22,8 @@ class Stride:
     ----------
     step, length
         Of one step and of the longest trajectory, in units of z.
+    most_steps
+        Of one trajectory.
     num_tuned
         Moves that tuned it so far.
     slope_square
@@ -30,6 +32,7 @@ class Stride:
 
     step: float
     length: float
+    most_steps: int = MAX_STEPS
     num_tuned: int = 0
     slope_square: float = 0.0
 
@@ -40,13 +43,13 @@ class Stride:
         the loss is steep.
         """
         share = rng.uniform(0.2, 1.0)
-        count = max(1, int(np.ceil(share * self.length / self.step)))
+        count = min(max(1, int(np.ceil(share * self.length / self.step))), self.most_steps)
         is_small = not is_tuned and rng.random() < SMALL_STEPS
         return share, self.step * (SMALLNESS if is_small else 1.0), count
 
     def again(self) -> "Stride":
         """Return the same stride, to be tuned anew."""
-        return Stride(self.step, self.length)
+        return Stride(self.step, self.length, self.most_steps)
 
     def tune(
         self, surplus: float, share: float, start: Array, end: Array, velocity: Array, trust: Array
@@ -80,4 +83,6 @@ class Stride:
             scale = np.sqrt(self.slope_square / (1 - MEMORY**self.num_tuned))
             if scale > 0:
                 self.length *= float(np.exp(LENGTH_RATE * np.clip(slope / scale, -3, 3)))
-        self.length = float(np.clip(self.length, self.step, min(MAX_STEPS * self.step, MAX_LENGTH)))
+        self.length = float(
+            np.clip(self.length, self.step, min(self.most_steps * self.step, MAX_LENGTH))
+        )

@@ -21,7 +21,7 @@ from basins.volume.integration import Seen, walk
 from basins.volume.measures import Measure, Reference
 from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out
 from basins.volume.rounding import fit_scale, learn_shape
-from basins.volume.stride import Stride
+from basins.volume.stride import MAX_STEPS, Stride
 
 Array = NDArray[np.float64]
 
@@ -29,12 +29,14 @@ BLOCK = 15  # sweeps of the pilot between two looks at whether it has settled
 MAX_BLOCKS = 12
 MOST_CHANGE = 1.2  # of beta and gamma by one sweep, so that chains keep up
 STEADY = 1.3  # ratio of the mean squares of z late and early in a block that is no drift
+FIRST_MOVES = 500  # or so, of the pilot and of the first round
+LEAST_STEPS = 8  # of a trajectory, however small the budget
 CLOSE = 0.5  # standard deviations of the loss that its mean may be off the threshold
 
 
-def first_stride(basin: Basin) -> Stride:
+def first_stride(num_parameters: int, most_steps: int) -> Stride:
     """Return a stride for a Gaussian of unit variances: n^(-1/4) keeps its acceptance."""
-    return Stride(0.5 * basin.num_parameters**-0.25, 1.5)
+    return Stride(0.5 * num_parameters**-0.25, 1.5, most_steps)
 
 
 def aimed(law: hmc.Tempered, rise: float, square: float, rate: float) -> hmc.Tempered:
@@ -66,8 +68,13 @@ class Walker:
         Losses evaluated so far.
     """
 
-    def __init__(self, basin: Basin, measure: Measure, shape: Preconditioner) -> None:
+    def __init__(
+        self, basin: Basin, measure: Measure, shape: Preconditioner, max_evaluations: float
+    ) -> None:
         n = basin.num_parameters
+        # The pilot and the first round are made in any case, and should fit into the budget.
+        affordable = max_evaluations / (2 * NUM_CHAINS * FIRST_MOVES)
+        self.most_steps = int(np.clip(affordable, LEAST_STEPS, MAX_STEPS))
         gamma = n / basin.r_max**2 if np.isfinite(basin.r_max) else 0.0
         self.law = hmc.Tempered(basin, measure, shape, n / (2 * basin.height), gamma)
         self.num_evaluations = 0
@@ -80,7 +87,7 @@ class Walker:
         # Chains begin inside, twice at the same point perhaps: they part at once.
         start = fit.inside[np.arange(NUM_CHAINS) % len(fit.inside)]
         chains = hmc.place(basin, self.law.shape, start)
-        stride = first_stride(basin)
+        stride = first_stride(basin.num_parameters, self.most_steps)
         num_sweeps = 0
         for _ in range(MAX_BLOCKS):
             block, rises, is_drifting = [], [], False
@@ -122,7 +129,8 @@ class Walker:
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
             if index == len(strides):
                 # The reference is round, whatever the last law is like.
-                strides.append(strides[-1].again() if strides else first_stride(law.basin))
+                first = first_stride(basin.num_parameters, self.most_steps)
+                strides.append(strides[-1].again() if strides else first)
             hmc.move(law, s, chains, strides[index], rng, is_tuned)
             if index == num_nodes - 1 and not is_tuned:
                 last.add(chains.offsets, chains.rises)

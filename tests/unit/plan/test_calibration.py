@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from basins.plan import calibrate, calibration
+from basins.plan import calibrate, calibration, starts
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_impossible_settings_are_refused(threads, seconds):
 
 def test_verb_that_fails_is_named(tmp_path):
     with pytest.raises(RuntimeError, match="basins cube failed while calibrating"):
-        calibrate._run("cube", ["--study", "absent", "--output", "x"], tmp_path)
+        starts._run("cube", ["--study", "absent", "--output", "x"], tmp_path)
 
 
 def test_what_is_no_calibration_is_refused(tmp_path):
@@ -55,7 +55,7 @@ def test_what_is_no_calibration_is_refused(tmp_path):
         ("{", "not a readable calibration"),
         (json.dumps([1]), "not a calibration of this version"),
         (json.dumps({k: v for k, v in good.items() if k != "seconds"}), "holds exactly"),
-        (json.dumps(good | {"version": 99}), "a calibration of version 99, not 1"),
+        (json.dumps(good | {"version": 99}), "a calibration of version 99, not 2"),
         (json.dumps(good | {"seconds": {"train": [1]}}), "the prices are incomplete"),
     ):
         path.write_text(bad)

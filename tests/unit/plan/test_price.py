@@ -203,7 +203,7 @@ def test_verbs_print_the_plan_and_keep_a_calibration(study, tmp_path, capsys):
     measured = vars(calibration.packaged())
     monkey = calibration.Calibration(**measured)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verbs.calibrating, "calibrate", lambda *_: monkey)
+        patch.setattr("basins.plan.calibrate.calibrate", lambda *_: monkey)
         verbs.calibrate("cpu", 1, 5.0)
     assert calibration.load(jobs.calibration_file(monkey.device, 1)) == monkey
 

@@ -136,7 +136,7 @@ def test_damaged_or_foreign_checkpoints_change_no_result(problem, tmp_path, capl
     options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
     run(problem, recipe, saved=path, fingerprint="other", save_seconds=0.0)
     assert_same_bits(run(problem, recipe, **options), whole)
-    assert "a checkpoint of another training" in caplog.text
+    assert "a checkpoint of another job" in caplog.text
     path.write_bytes(path.read_bytes()[:-100])
     assert_same_bits(run(problem, recipe, **options), whole)
     assert "not a readable checkpoint" in caplog.text
@@ -148,12 +148,12 @@ def test_useless_checkpoints_are_passed_over_with_a_warning(tmp_path, caplog):
     checkpoint.save(path, "mine", {"epoch": 3})
     assert checkpoint.load(path, "mine") == {"epoch": 3}
     assert checkpoint.load(path, "other") is None
-    assert "a checkpoint of another training" in caplog.text
+    assert "a checkpoint of another job" in caplog.text
     whole = path.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"something else", b"\x80\x02cos\nsystem\n."):
         path.write_bytes(damaged)
         assert checkpoint.load(path, "mine") is None
-    assert "training starts over" in caplog.text
+    assert "work starts over" in caplog.text
     checkpoint.discard(path)
     checkpoint.discard(path)
     assert not path.exists()

@@ -82,8 +82,8 @@ def test_low_rank_needs_three_parameters():
 
 
 def test_laplace_says_when_it_cannot_derive_a_hessian():
-    basin = Basin(bowl, np.zeros(2001), 1.0, slope)
-    with pytest.raises(ValueError, match="curvature: `laplace` needs it beyond 2000 parameters"):
+    basin = Basin(bowl, np.zeros(10_001), 1.0, slope)
+    with pytest.raises(ValueError, match="curvature: `laplace` needs it beyond 10000 parameters"):
         estimate(basin, "laplace")
 
 

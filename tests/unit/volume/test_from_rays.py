@@ -10,7 +10,6 @@ from basins.volume.from_rays import (
     CALIBRATED,
     LOWER_BOUND,
     MINIMUM_ABOVE_THRESHOLD,
-    check_estimators,
     volumes,
 )
 
@@ -79,11 +78,6 @@ def test_censored_rays_count_at_the_ball():
     assert found.by_basin["censored_fraction"].item() == 0.5
 
 
-def test_unknown_estimator_is_one_sentence():
-    with pytest.raises(ValueError, match="estimators: 'magic' is not known; allowed are rays"):
-        check_estimators(["rays", "magic"])
-
-
 def test_one_missing_radius_makes_every_number_of_its_basin_missing():
     log_radius = np.zeros((1, 1, 60))
     log_radius[0, 0, 3] = np.nan
@@ -92,8 +86,3 @@ def test_one_missing_radius_makes_every_number_of_its_basin_missing():
     for name, values in found.by_basin.items():
         assert np.isnan(values).all(), name
     assert np.isnan(found.by_estimator["log_volume"]).all()
-
-
-def test_estimator_named_twice_is_one_sentence():
-    with pytest.raises(ValueError, match="estimators: 'rays' is named more than once"):
-        check_estimators(["rays", "rays"])

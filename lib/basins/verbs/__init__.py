@@ -1,0 +1,24 @@
+"""What each verb of the command line does: one workflow job a function."""
+
+from basins.verbs.estimating import estimate
+from basins.verbs.measuring import rays, volume
+from basins.verbs.planning import calibrate, orphans, plan
+from basins.verbs.preparing import check, fetch
+from basins.verbs.reporting import cube, figure, generate, show
+from basins.verbs.training import train
+
+__all__ = [
+    "calibrate",
+    "check",
+    "cube",
+    "estimate",
+    "fetch",
+    "figure",
+    "generate",
+    "orphans",
+    "plan",
+    "rays",
+    "show",
+    "train",
+    "volume",
+]

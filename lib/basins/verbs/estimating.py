@@ -1,0 +1,108 @@
+"""The verb that measures volumes of one job's minima by asking their networks again."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from basins import device as devices
+from basins.cube import read
+from basins.cube.provenance import Clock
+from basins.datasets import load as datasets
+from basins.progress import progress
+from basins.study import jobs
+from basins.training import checkpoint
+from basins.verbs.job_data import find, load, minima_of, network_of
+from basins.verbs.job_file import job_file, publish
+from basins.volume.of_minimum import (
+    BY_BASIN,
+    Arrays,
+    Request,
+    check_size,
+    estimate_minimum,
+    nothing_yet,
+)
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
+    """Measure volumes of one job's minima by annealing and the like, resuming a killed run."""
+    found, block = find(study, job)
+    settings = found.measure.volume
+    estimators = jobs.asking_estimators(found)
+    if not estimators:
+        raise ValueError("measure.volume.estimators: only 'rays' is named, `basins volume` does it")
+    device = devices.set_up(found.device, found.threads)
+    clock = Clock("estimate", device, settings.dtype)
+    with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
+        parameters = file["parameters"][()]
+    data = load(found, block.dataset)
+    datasets.check_receipt(data, receipt)
+    network = network_of(block, data, found.recipes[block.recipe].loss)
+    check_size(estimators, network.num_parameters)
+    fingerprint = jobs.fingerprint(found, block.id, "estimate")
+    saved = jobs.checkpoint_file(found, block.id, "estimate")
+    # A data set changed and fetched again between kill and resume starts over.
+    key = f"{fingerprint} {data.sha256()}"
+    done: list[Arrays] = _resumed(saved, key)
+    since = time.monotonic()
+    basins = len(found.landscape_sizes) * len(settings.thresholds)
+    total = basins * len(estimators) * len(block.seeds)
+    with progress(f"volumes of {block.id}", total, "volumes") as advance:
+
+        def after_each() -> None:
+            nonlocal since
+            advance(1)
+            if time.monotonic() - since > SECONDS_BETWEEN_CHECKPOINTS:
+                _save(saved, key, done)
+                since = time.monotonic()
+
+        for row, minimum in enumerate(minima_of(found, block, data, network, parameters, device)):
+            request = Request(
+                estimators,
+                settings.thresholds,
+                settings.threshold_kind,
+                minimum.r_max,
+                settings.directions,
+                settings.stderr,
+                settings.max_evaluations,
+            )
+            if row == len(done):
+                done.append(nothing_yet(len(found.landscape_sizes), request))
+            names = (found.study, minimum.name)
+            estimate_minimum(
+                network,
+                minimum.theta,
+                minimum.landscapes,
+                minimum.scale,
+                request,
+                names,
+                done[row],
+                after_each,
+            )
+    basin = ("seed", "landscape_size", "threshold")
+    variables: dict[str, Any] = {
+        name: (
+            basin if name in BY_BASIN else (*basin, "estimator"),
+            np.stack([arrays[name] for arrays in done]),
+        )
+        for name in done[0]
+    }
+    root = job_file("estimates", block, fingerprint, variables)
+    publish(study, block, "estimate", output, {"/": root, "/provenance": clock.record()})
+    checkpoint.discard(saved)
+
+
+def _save(path: Path, key: str, done: list[Arrays]) -> None:
+    tensors = [{name: torch.from_numpy(values) for name, values in one.items()} for one in done]
+    checkpoint.save(path, key, {"minima": tensors})
+
+
+def _resumed(path: Path, key: str) -> list[Arrays]:
+    found = checkpoint.load(path, key)
+    if found is None:
+        return []
+    return [{name: values.numpy() for name, values in one.items()} for one in found["minima"]]

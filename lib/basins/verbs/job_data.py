@@ -1,0 +1,133 @@
+"""What a job works on: its study, data, network and examples, as the study names them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from basins.datasets import images, subsets
+from basins.datasets import load as datasets
+from basins.datasets.scratch import local_root
+from basins.datasets.subsets import Data
+from basins.directions.coordinates import scaling
+from basins.losses import num_outputs
+from basins.models.functional import Network, build, initial_parameters
+from basins.rays.landscapes import Landscapes
+from basins.study import jobs
+from basins.study.load import load_study
+from basins.study.schema import Study, StudyError
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """One minimum of a job, ready to be measured.
+
+    Attributes
+    ----------
+    name
+        Keys its random numbers.
+    theta
+        Parameters on the device and in the precision of passes, shape (n,).
+    scale, log_det
+        Unit of each parameter, shape (n,), and the sum of their logarithms.
+    landscapes
+        Its examples.
+    r_max
+        Where its basins end, in these units.
+    """
+
+    name: str
+    theta: torch.Tensor
+    scale: NDArray[np.float64]
+    log_det: float
+    landscapes: Landscapes
+    r_max: float
+
+
+def minima_of(
+    study: Study,
+    block: jobs.Job,
+    data: Data,
+    network: Network,
+    parameters: NDArray[np.float32],
+    device: torch.device,
+) -> Iterator[Minimum]:
+    """Yield the minima of a job, whose `parameters` have a row a seed, shape (seeds, n)."""
+    settings = study.measure.volume
+    order = orders(study, data, block.seeds)[:, : study.landscape_sizes[-1]]
+    dtype = torch.float32 if settings.dtype == "float32" else torch.float64
+    for row, seed in enumerate(block.seeds):
+        anchor = parameters[row].astype(np.float64)
+        scale, log_det = scaling(network.layout, anchor, settings.coordinates, settings.bias_scale)
+        yield Minimum(
+            name=jobs.minimum_name(block, seed),
+            theta=torch.from_numpy(anchor).to(device=device, dtype=dtype),
+            scale=scale,
+            log_det=log_det,
+            landscapes=Landscapes(
+                torch.from_numpy(data.inputs[order[row]]),
+                torch.from_numpy(data.targets[order[row]]),
+                tuple(study.landscape_sizes),
+                study.recipes[block.recipe].loss,
+            ),
+            r_max=settings.r_max or 10 * float(np.linalg.norm(anchor / scale)),
+        )
+
+
+def find(study: Path, job: str) -> tuple[Study, jobs.Job]:
+    """Return the study in a file, and its job of that name."""
+    found = load_study(study)
+    return found, jobs.find(found, job)
+
+
+def data_root(study: Study) -> Path | None:
+    """Return the folder of real data sets that a study names."""
+    return Path(study.data_root) if study.data_root else None
+
+
+def load(study: Study, dataset: str) -> Data:
+    """Return a data set, from the machine's own disk where the study says so.
+
+    Raises
+    ------
+    StudyError
+        If it has fewer examples than the study asks for.
+    """
+    root = data_root(study)
+    if study.scratch and dataset in images.SETS:
+        files = images.SETS[dataset].files
+        root = local_root(dataset, files, images.data_root(root), study.scratch)
+    data = datasets.load(dataset, root)
+    for key, sizes in (("train", study.train_sizes), ("landscape", study.landscape_sizes)):
+        # Built-in data sets were checked before; the size of a user's own is known only now.
+        if sizes[-1] > len(data.targets):
+            raise StudyError(
+                f"{key}_sizes: {sizes[-1]} is more than the {len(data.targets)} training "
+                f"examples of {dataset}"
+            )
+    return data
+
+
+def network_of(block: jobs.Job, data: Data, loss: str) -> Network:
+    """Return the network of a job."""
+    return Network(build(block.model, data.input_shape, num_outputs(loss, data.num_classes), 0))
+
+
+def initial(study: Study, block: jobs.Job, data: Data, loss: str, seed: int) -> torch.Tensor:
+    """Return the start of a seed, the same for all recipes and train sizes."""
+    chosen = seed if study.initialization_seed is None else study.initialization_seed
+    outputs = num_outputs(loss, data.num_classes)
+    return initial_parameters(
+        block.model, data.input_shape, outputs, block.model, block.dataset, chosen
+    )
+
+
+def orders(study: Study, data: Data, seeds: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return each seed's order of the training examples, shape (seeds, examples)."""
+    chosen = [seed if study.subset_seed is None else study.subset_seed for seed in seeds]
+    return np.stack(
+        [subsets.order(data.name, data.targets, seed, study.class_balanced) for seed in chosen]
+    )

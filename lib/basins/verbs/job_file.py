@@ -1,0 +1,51 @@
+"""The file that a job writes."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from basins.cube import schema, write
+from basins.study import jobs
+from basins.study.load import load_study
+from basins.study.schema import StudyError
+
+logger = logging.getLogger("basins")
+
+
+def job_file(kind: str, block: jobs.Job, fingerprint: str, variables: dict[str, Any]) -> xr.Dataset:
+    """Return the root of a job's file, described as the cube's table says."""
+    dataset = xr.Dataset(variables, coords={"seed": list(block.seeds)})
+    for name, variable in dataset.data_vars.items():
+        described = schema.ROOT.get(str(name)) or schema.RAYS.get(str(name))
+        if described is not None:
+            variable.attrs = described.attributes()
+    dataset.attrs = {
+        "Conventions": schema.CONVENTIONS,
+        "kind": kind,
+        "job": block.id,
+        "fingerprint": fingerprint,
+    }
+    return dataset
+
+
+def publish(
+    study: Path, block: jobs.Job, verb: str, output: Path, groups: dict[str, xr.Dataset]
+) -> None:
+    """Write the file of a job that may not be the only one of its name.
+
+    A killed submitter leaves jobs behind, and its successor starts the same ones again. The first
+    to end writes; the last finds the same results and leaves them and their time stamp alone, or
+    finds that the study has changed since it began and writes nothing.
+    """
+    fingerprint = groups["/"].attrs["fingerprint"]
+    if jobs.fingerprint(load_study(study), block.id, verb) != fingerprint:
+        raise StudyError(
+            f"{study}: the study was changed while this job ran; its result is not written to "
+            f"{output}"
+        )
+    if write.holds(output, groups):
+        logger.info("%s: another process has written the same results; they stay", output)
+        return
+    write.write_netcdf(output, groups)

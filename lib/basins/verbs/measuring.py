@@ -1,0 +1,104 @@
+"""Verbs that measure the minima of one job: rays, and volumes from them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from basins import device as devices
+from basins.cube import read
+from basins.cube.provenance import Clock
+from basins.datasets import load as datasets
+from basins.progress import progress
+from basins.rays.measure_rays import RaySet, measure_rays
+from basins.rays.torch_path import TorchEvaluator
+from basins.study import jobs
+from basins.verbs.job_data import find, load, minima_of, network_of
+from basins.verbs.job_file import job_file, publish
+from basins.volume.from_rays import volumes
+
+
+def rays(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
+    """Solve the radii of one job's minima in every landscape."""
+    found, block = find(study, job)
+    settings = found.measure.volume
+    device = devices.set_up(found.device, found.threads)
+    clock = Clock("rays", device, settings.dtype)
+    with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
+        parameters = file["parameters"][()]
+    data = load(found, block.dataset)
+    datasets.check_receipt(data, receipt)
+    network = network_of(block, data, found.recipes[block.recipe].loss)
+    measured: list[RaySet] = []
+    log_dets: list[float] = []
+    total = settings.directions * len(block.seeds)
+    with progress(f"rays of {block.id}", total, "directions") as advance:
+        for minimum in minima_of(found, block, data, network, parameters, device):
+            log_dets.append(minimum.log_det)
+            measured.append(
+                measure_rays(
+                    TorchEvaluator(network, minimum.theta, minimum.landscapes),
+                    (found.study, minimum.name),
+                    range(settings.directions),
+                    minimum.scale,
+                    len(found.landscape_sizes),
+                    settings.thresholds,
+                    settings.threshold_kind,
+                    minimum.r_max,
+                    settings.scan_points,
+                    advance,
+                )
+            )
+    basin = ("seed", "landscape_size", "threshold", "direction")
+    dims: dict[str, tuple[str, ...]] = {
+        "log_radius": basin,
+        "num_crossings": basin,
+        "log_radius_tolerance": basin,
+        "log_direction_norm": ("seed", "direction"),
+        "landscape_loss": ("seed", "landscape_size"),
+        "num_evaluations": ("seed", "landscape_size"),
+        "r_max": ("seed",),
+    }
+    variables: dict[str, Any] = {
+        name: (axes, np.stack([getattr(one, name) for one in measured]))
+        for name, axes in dims.items()
+    }
+    variables["log_det_coordinates"] = (("seed",), np.array(log_dets))
+    root = job_file("rays", block, jobs.fingerprint(found, block.id, "rays"), variables)
+    root.attrs["num_parameters"] = network.num_parameters
+    publish(study, block, "rays", output, {"/": root, "/provenance": clock.record()})
+
+
+def volume(study: Path, job: str, rays: Path, output: Path) -> None:
+    """Turn the radii of one job into volumes."""
+    found, block = find(study, job)
+    settings = found.measure.volume
+    clock = Clock("volume", devices.set_up("cpu", found.threads), "float64")
+    with read.open_job(rays, "rays", jobs.fingerprint(found, block.id, "rays")) as file:
+        names = ("log_radius", "num_crossings", "log_direction_norm", "num_evaluations")
+        arrays = {name: file[name][()] for name in names}
+        num_parameters = int(file.attrs["num_parameters"].item())
+    results = [
+        volumes(
+            arrays["log_radius"][row],
+            arrays["num_crossings"][row],
+            arrays["log_direction_norm"][row],
+            num_parameters,
+            settings.coordinates == "filter" and settings.bias_scale == "one",
+        )
+        for row in range(len(block.seeds))
+    ]
+    basin = ("seed", "landscape_size", "threshold")
+    variables: dict[str, Any] = {
+        name: ((*basin, "estimator"), np.stack([one.by_estimator[name] for one in results]))
+        for name in results[0].by_estimator
+    }
+    variables |= {
+        name: (basin, np.stack([one.by_basin[name] for one in results]))
+        for name in results[0].by_basin
+    }
+    evaluations = arrays["num_evaluations"].astype(np.float64)[:, :, None, None]
+    shape = variables["log_volume"][1].shape
+    variables["num_evaluations"] = ((*basin, "estimator"), np.broadcast_to(evaluations, shape))
+    root = job_file("volumes", block, jobs.fingerprint(found, block.id, "volume"), variables)
+    publish(study, block, "volume", output, {"/": root, "/provenance": clock.record()})

@@ -1,0 +1,40 @@
+"""Verbs before any job: check a study, fetch its data."""
+
+import json
+import logging
+from pathlib import Path
+
+from basins.atomic import whole_or_not_at_all
+from basins.datasets import images
+from basins.datasets import load as datasets
+from basins.study import jobs
+from basins.study.load import load_study
+from basins.verbs.job_data import data_root, load
+
+logger = logging.getLogger("basins")
+
+
+def check(study: Path) -> None:
+    """Check a study file and print what it would run."""
+    found = load_study(study)
+    blocks = jobs.expand(found)
+    minima = sum(len(job.seeds) for job in blocks)
+    print(
+        f"{study}: study {found.study} is valid: {minima} minima in {len(blocks)} jobs, each "
+        f"measured in {len(found.landscape_sizes)} landscapes at "
+        f"{len(found.measure.volume.thresholds)} thresholds"
+    )
+
+
+def fetch(study: Path, dataset: str, output: Path) -> None:
+    """Fetch a data set, check it against the study, write its receipt."""
+    found = load_study(study)
+    name = jobs.dataset_named(found, dataset)
+    if name in images.SETS:
+        images.download(name, data_root(found))
+    data = load(found.model_copy(update={"scratch": None}), name)
+    with whole_or_not_at_all(output) as partial:
+        partial.write_text(json.dumps(datasets.receipt(data), indent=2) + "\n", encoding="utf-8")
+    logger.info(
+        "%s: %d training and %d test examples", name, len(data.targets), len(data.test_targets)
+    )

@@ -1,0 +1,45 @@
+"""Verbs on finished jobs: merge their files, draw and print what they hold."""
+
+import importlib
+from pathlib import Path
+
+from basins.cube import generated as cube_generated
+from basins.cube import read, schema
+from basins.cube.merge import merge
+from basins.cube.summary import summarize
+from basins.progress import progress
+from basins.study import generated as study_generated
+from basins.study import jobs
+from basins.study.load import load_study
+
+
+def cube(study: Path, output: Path) -> None:
+    """Merge all job files of a study into its cube."""
+    found = load_study(study)
+    files = (1 + len(jobs.verbs(found))) * len(jobs.expand(found))
+    with progress("merging", files, "files") as advance:
+        merge(found, output, advance)
+
+
+def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None = None) -> None:
+    """Draw one figure from a cube."""
+    from basins.figures.save import save
+
+    if name not in jobs.FIGURES:
+        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(jobs.FIGURES)}")
+    drawing = importlib.import_module(f"basins.figures.{name}")
+    with read.open_cube(cube) as opened:
+        save(drawing.draw(opened, threshold), png, pdf)
+
+
+def show(cube: Path) -> None:
+    """Print a readable summary of a cube."""
+    with read.open_cube(cube) as opened:
+        schema.validate(opened, "/")
+        print(summarize(opened))
+
+
+def generate(root: Path) -> None:
+    """Write the files generated from the code."""
+    study_generated.generate(root)
+    cube_generated.generate(root)

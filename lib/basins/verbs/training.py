@@ -1,0 +1,81 @@
+"""The verb that trains the minima of one job."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from basins import device as devices
+from basins.cube.provenance import Clock
+from basins.datasets import load as datasets
+from basins.progress import progress
+from basins.study import jobs
+from basins.training import checkpoint
+from basins.training.loop import train as train_minima
+from basins.verbs.job_data import find, initial, load, network_of, orders
+from basins.verbs.job_file import job_file, publish
+
+
+def train(study: Path, job: str, receipt: Path, output: Path) -> None:
+    """Train the minima of one job, resuming where a killed run stopped."""
+    found, block = find(study, job)
+    device = devices.set_up(found.device, found.threads)
+    clock = Clock("train", device, "float32")
+    data = load(found, block.dataset)
+    datasets.check_receipt(data, receipt)
+    recipe = found.recipes[block.recipe]
+    network = network_of(block, data, recipe.loss).to(device, torch.float32)
+    order = orders(found, data, block.seeds)[:, : block.train_size]
+    theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
+    fingerprint = jobs.fingerprint(found, block.id, "train")
+    saved = jobs.checkpoint_file(found, block.id)
+    with progress(f"training {block.id}", recipe.epochs, "epochs") as advance:
+        minima = train_minima(
+            network,
+            recipe,
+            theta.to(device),
+            torch.from_numpy(data.inputs[order]).to(device),
+            torch.from_numpy(data.targets[order]).to(device),
+            torch.from_numpy(data.test_inputs).to(device),
+            torch.from_numpy(data.test_targets).to(device),
+            block.seeds,
+            saved=saved,
+            # A data set changed and fetched again between kill and resume starts over.
+            fingerprint=f"{fingerprint} {data.sha256()}",
+            advance=advance,
+        )
+    batch = block.train_size
+    if recipe.batch_size != "full":
+        batch = min(batch, recipe.batch_size)
+    noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
+    scalars = {
+        "train_loss": minima.train_loss,
+        "test_loss": minima.test_loss,
+        "train_accuracy": minima.train_accuracy,
+        "test_accuracy": minima.test_accuracy,
+        "weight_norm": minima.weight_norm,
+        "gradient_norm": minima.gradient_norm,
+        "epochs": minima.epochs,
+        "noise_scale": np.full(len(block.seeds), noise_scale),
+        "training_status": np.where(minima.is_diverged, 3, 1).astype(np.int8),
+    }
+    root = job_file(
+        "minima",
+        block,
+        fingerprint,
+        {"parameters": (("seed", "parameter"), minima.parameters)}
+        | {name: (("seed",), values) for name, values in scalars.items()},
+    )
+    root.attrs["num_parameters"] = network.num_parameters
+    root.attrs["input_normalization"] = data.input_normalization
+    curve = np.tile(minima.history_epoch.astype(np.float64), (len(block.seeds), 1))
+    history = xr.Dataset(
+        {
+            "train_loss": (("seed", "step"), minima.history_train_loss),
+            "epoch": (("seed", "step"), curve),
+        }
+    )
+    groups = {"/": root, "/history": history, "/provenance": clock.record()}
+    publish(study, block, "train", output, groups)
+    checkpoint.discard(saved)
