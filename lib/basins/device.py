@@ -4,6 +4,7 @@ import os
 
 import numba
 import torch
+from threadpoolctl import threadpool_limits
 
 
 def set_up(device: str, threads: int) -> torch.device:
@@ -22,6 +23,7 @@ def set_up(device: str, threads: int) -> torch.device:
         If `device` is ``cuda`` and there is no GPU.
     """
     torch.set_num_threads(threads)
+    threadpool_limits(threads, user_api="blas")
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:

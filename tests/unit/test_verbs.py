@@ -20,7 +20,8 @@ from basins.study import jobs
 from basins.study.load import load_study
 from basins.training import checkpoint
 from basins.training.loop import train as train_minima
-from basins.verbs import measuring
+from basins.verbs import estimating, measuring
+from basins.volume import ball, of_minimum
 
 TINY = Path(__file__).parents[1] / "studies" / "tiny.yaml"
 
@@ -47,6 +48,9 @@ def run_study(path):
         run("train", *common, "--receipt", receipt, "--output", places[0])
         run("rays", *common, "--receipt", receipt, "--minima", places[0], "--output", places[1])
         run("volume", *common, "--rays", places[1], "--output", places[2])
+        if "estimate" in jobs.verbs(study):
+            data = ["--receipt", receipt, "--minima", places[0]]
+            run("estimate", *common, *data, "--output", jobs.estimates_file(study, job.id))
     run("cube", "--study", path, "--output", jobs.cube_file(study))
     return study
 
@@ -279,14 +283,14 @@ def saving_often(train):
     return lambda *arguments, **options: train(*arguments, **options, save_seconds=0.0)
 
 
-def killing(save):
-    """Return a `save` that works forty times and then kills the training."""
+def killing(save, after=40):
+    """Return a `save` that works some times and then kills its job."""
     calls = []
 
     def save_then_die(*arguments):
         save(*arguments)
         calls.append(1)
-        if len(calls) == 40:
+        if len(calls) == after:
             raise KeyboardInterrupt
 
     return save_then_die
@@ -329,3 +333,97 @@ def test_seeds_of_subsets_and_initialisation_can_be_held(study_file):
     with open_cube(jobs.cube_file(study)) as cube:
         # Same data, same start, full batch: the same minimum.
         assert np.ptp(cube.train_loss.values) == 0
+
+
+CALIBRATED = {
+    "estimators": ["rays", "importance", "laplace", "annealed"],
+    "directions": 40,
+    "thresholds": [0.1, 0.5],
+    "coordinates": "weight",
+    "r_max": 0.5,
+    "dtype": "float64",
+    "max_evaluations": 2e5,
+    "stderr": 5.0,
+}
+
+
+def test_estimators_stand_side_by_side_in_the_cube(study_file, capsys):
+    study = run_study(study_file(measure={"volume": CALIBRATED}, models=["linear"], seeds=1))
+    with open_cube(jobs.cube_file(study)) as cube:
+        assert cube.estimator.values.tolist() == ["annealed", "importance", "laplace", "rays"]
+        own = cube.sel(train_size=20, landscape_size=20).squeeze()
+        assert own.log_volume.notnull().all()
+        annealed = own.sel(estimator="annealed")
+        # All of them see the same bodies: rays only a part, the others most.
+        assert (own.log_volume.sel(estimator="rays") < annealed.log_volume_high).all()
+        assert (annealed.volume_status == 1).all()
+        assert (annealed.log_volume_stderr < 5).all()
+        assert annealed.log_volume_low.values[0] < annealed.log_volume.values[0]
+        # Nothing is larger than the ball at whose edge basins end.
+        n = cube.num_parameters.item()
+        assert (annealed.log_volume_low < ball.log_volume(n, 0.5)).all()
+        assert (own.star_fraction > 0.9).all()
+        assert (own.radius_exponent > 0).all()
+        assert own.log_volume_rays_predicted.notnull().all()
+        # A minimum above the threshold has no volume by any estimator, and says why.
+        above = cube.landscape_loss.sel(train_size=20, landscape_size=60).item() > 0.5
+        other = cube.sel(train_size=20, landscape_size=60).squeeze()
+        assert bool((other.volume_status == 4).all()) == above
+        assert bool(other.log_volume.isnull().all()) == above
+    run("show", jobs.cube_file(study))
+    assert "annealed, threshold 0.1" in capsys.readouterr().out
+
+
+def test_killed_estimate_resumes_from_its_checkpoint(study_file, monkeypatch):
+    """Killed at any volume and run again, it ends with the same numbers, each measured once."""
+    path = study_file(
+        measure={"volume": CALIBRATED},
+        models=["linear"],
+        train_sizes=[20],
+        seeds=2,
+        seeds_per_job=2,
+    )
+    study = run_study(path)
+    job = jobs.expand(study)[0].id
+    files = [jobs.receipt_of(study, job), jobs.minima_file(study, job)]
+    arguments = ["--study", path, "--job", job, "--receipt", files[0], "--minima", files[1]]
+    monkeypatch.setattr(estimating, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save, after=8))
+    with pytest.raises(KeyboardInterrupt):
+        run("estimate", *arguments, "--output", "again.h5")
+    saved = jobs.checkpoint_file(study, job, "estimate")
+    assert saved.exists()
+    assert not Path("again.h5").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(path.parent)
+    measured = []
+    real = of_minimum.estimate
+    monkeypatch.setattr(of_minimum, "estimate", lambda *a, **k: measured.append(a) or real(*a, **k))
+    run("estimate", *arguments, "--output", "again.h5")
+    # Two seeds, two thresholds, three estimators: twelve volumes, eight of which were there.
+    assert len(measured) == 12 - 8
+    assert not saved.exists()
+    with h5py.File("again.h5") as again, h5py.File(jobs.estimates_file(study, job)) as first:
+        for name in first:
+            if isinstance(first[name], h5py.Dataset):
+                assert np.array_equal(again[name][()], first[name][()], equal_nan=True), name
+
+
+def test_estimates_that_nobody_asked_for_are_one_sentence(study_file, capsys):
+    study = run_study(path := study_file(train_sizes=[20], seeds=1))
+    job = jobs.expand(study)[0].id
+    said = failing(
+        capsys,
+        *["estimate", "--study", path, "--job", job, "--receipt", jobs.receipt_of(study, job)],
+        *["--minima", jobs.minima_file(study, job), "--output", "o.h5"],
+    )
+    assert "measure.volume.estimators: only 'rays' is named" in said
+
+
+def test_laplace_of_a_large_network_is_refused_before_it_begins(study_file, monkeypatch, capsys):
+    monkeypatch.setattr(of_minimum, "MAX_PARAMETERS", 100)
+    path = study_file(measure={"volume": CALIBRATED}, train_sizes=[20], seeds=1)
+    with pytest.raises(SystemExit):
+        run_study(path)
+    said = capsys.readouterr().err
+    assert "estimators: 'laplace' takes a whole Hessian, so at most 100 parameters" in said

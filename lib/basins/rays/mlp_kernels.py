@@ -3,14 +3,14 @@
 Exploits: each point runs whole in one thread, examples in blocks that stay in its cache, features
 first, so that matrix products go to BLAS as they are and everything else is over neighbours in
 memory; exponentials are polynomials that vectorise, and 32 of their sums share one logarithm; sums
-stop once they are above a bound, which is exact, as losses are not negative. Threads share out
-points, never the examples of one, so results do not depend on their number.
+stop once they are above a bound, which is exact, as losses are not negative. `numba_path` shares
+points out to threads, never the examples of one, so results do not depend on their number.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
@@ -221,13 +221,11 @@ def sum_losses(theta: Numbers, problem: Problem, means: Numbers) -> None:
             landscape += 1
 
 
-@njit(cache=True, parallel=True)
-def mean_losses(points: Numbers, problem: Problem) -> Numbers:
-    """Return the mean losses of points (k, n) in every landscape, float64, (k, landscapes)."""
-    result = np.empty((len(points), len(problem.sizes)))
-    for p in prange(len(points)):
-        sum_losses(points[p], problem, result[p])
-    return result
+@njit(cache=True, nogil=True)
+def mean_losses(points: Numbers, problem: Problem, means: Numbers) -> None:
+    """Put the mean losses of points (k, n) into `means`, float64, shape (k, landscapes)."""
+    for p in range(len(points)):
+        sum_losses(points[p], problem, means[p])
 
 
 @njit(cache=True, fastmath=FAST)
@@ -321,14 +319,13 @@ def sum_gradient(theta: Numbers, problem: Problem, gradient: Numbers) -> None:
             slopes = x
 
 
-@njit(cache=True, parallel=True)
-def mean_gradients(points: Numbers, problem: Problem) -> Numbers:
-    """Return the gradients of the mean loss over all examples, float64, shape of `points` (k, n).
+@njit(cache=True, nogil=True)
+def mean_gradients(points: Numbers, problem: Problem, gradients: Numbers) -> None:
+    """Put the gradients of the mean loss over all examples into `gradients`, float64, shape (k, n).
 
     Sums over a block run in the precision of `points`, those over blocks in float64.
     """
-    result = np.zeros(points.shape)
-    for p in prange(len(points)):
-        sum_gradient(points[p], problem, result[p])
-    result /= problem.edges[-1]
-    return result
+    for p in range(len(points)):
+        gradients[p] = 0
+        sum_gradient(points[p], problem, gradients[p])
+        gradients[p] /= problem.edges[-1]

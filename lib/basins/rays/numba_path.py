@@ -1,9 +1,11 @@
 """The evaluator for fully connected networks on a CPU: compiled, for any number of examples."""
 
+import functools
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 from basins.models.functional import Network
 from basins.rays import mlp_kernels
 from basins.rays.landscapes import Landscapes
+
+LEAST_OPERATIONS = 1_000_000  # that are worth waking another thread
 
 Array = NDArray[np.float64]
 
@@ -88,14 +92,25 @@ class NumbaEvaluator:
         sizes = self.problem.sizes[:num_landscapes]
         edges = self.problem.edges[: np.searchsorted(self.problem.edges, sizes[-1]) + 1]
         problem = self.problem._replace(sizes=sizes, edges=edges)
-        with one_blas_thread():
-            return np.asarray(mlp_kernels.mean_losses(self.points(steps, radii), problem))
+        points = self.points(steps, radii)
+        result = np.empty((len(points), num_landscapes))
+
+        def work(rows: slice) -> None:
+            mlp_kernels.mean_losses(points[rows], problem, result[rows])
+
+        share_out(work, len(points), points.size * int(edges[-1]))
+        return result
 
     def gradients(self, steps: Array) -> Array:
         """Return gradients, float64 (B, n); see `TorchEvaluator.gradients`."""
         points = self.points(steps, np.ones(len(steps)))
-        with one_blas_thread():
-            return np.asarray(mlp_kernels.mean_gradients(points, self.problem))
+        result = np.empty(points.shape)
+
+        def work(rows: slice) -> None:
+            mlp_kernels.mean_gradients(points[rows], self.problem, result[rows])
+
+        share_out(work, len(points), 3 * points.size * int(self.problem.edges[-1]))
+        return result
 
     def points(self, steps: Array, radii: Array) -> NDArray[np.floating]:
         """Return theta + radius * step in the precision of theta, shape (B, n)."""
@@ -103,11 +118,38 @@ class NumbaEvaluator:
         return np.asarray(self.theta + (steps * radii[:, None]).astype(self.theta.dtype))
 
 
-_pools = ThreadpoolController().select(user_api="blas")
+@functools.cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count)
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to the thread it is called from: the kernels' threads are enough."""
-    with _pools.limit(limits=1):
-        yield
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+def share_out(work: Callable[[slice], None], count: int, operations: int) -> None:
+    """Do `work` on all of `count` rows, a run of them in each thread if there is enough to do.
+
+    Threads are as many as Numba's setting says, but not Numba's own: these sleep when they wait,
+    where OpenMP's spin and would halve the speed of any BLAS called in between.
+
+    Parameters
+    ----------
+    work
+        Does some rows, in a kernel that releases the interpreter's lock.
+    operations
+        Multiply-adds, or so.
+    """
+    threads = max(1, min(numba.get_num_threads(), count, 1 + operations // LEAST_OPERATIONS))
+    with _blas().limit(limits=1):
+        if threads == 1:
+            work(slice(0, count))
+            return
+        edges = np.linspace(0, count, threads + 1).astype(int).tolist()
+        parts = [slice(begin, end) for begin, end in itertools.pairwise(edges)]
+        # The first run is done here, so that one thread fewer has to be woken.
+        others = [_threads(threads - 1).submit(work, part) for part in parts[1:]]
+        work(parts[0])
+        for other in others:
+            other.result()

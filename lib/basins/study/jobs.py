@@ -17,6 +17,7 @@ FIGURES = (
     "accuracy_by_train_size",
     "volume_by_accuracy",
     "power_law",
+    "volume_by_estimator",
 )
 
 # What a job's id looks like, for the workflow's wildcard.

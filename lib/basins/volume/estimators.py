@@ -61,7 +61,8 @@ def estimate(
         Losses after which `annealed` stops in any case.
     moves
         Of `annealed`: `chords`, which need no gradient, or `hmc`, which follow it; by default the
-        latter where there is a gradient and more than 10 parameters.
+        latter where there is a gradient and more than 10 parameters, and the former again where no
+        draw of the latter ended inside the basin.
     preconditioner
         Where the shape to start from comes from: `diagonal` (Hutchinson), `low_rank` (Lanczos) or
         `full` curvature, each from the gradient, or `none`; by default the curvature given, else
@@ -110,12 +111,16 @@ def estimate(
     shape = next(iter(shapes.values()))
     if estimator == "importance":
         return _checked(basin, shape, importance(basin, law, shapes, directions, *names))
-    if moves is None:
-        is_large = basin.num_parameters > FEW_PARAMETERS
-        moves = "hmc" if basin.gradient is not None and is_large else "chords"
-    return _checked(
-        basin, shape, annealed(basin, law, shape, moves, float(stderr), max_evaluations, *names)
-    )
+    is_large = basin.num_parameters > FEW_PARAMETERS
+    chosen = moves or ("hmc" if basin.gradient is not None and is_large else "chords")
+    budget = (float(stderr), max_evaluations)
+    volume = annealed(basin, law, shape, chosen, *budget, *names)
+    if moves is None and not np.isfinite(volume.log_volume):
+        # No draw of the tempered loss was inside the basin: chords never leave it.
+        spent = volume.num_evaluations
+        volume = annealed(basin, law, shape, "chords", *budget, *names)
+        volume = replace(volume, num_evaluations=volume.num_evaluations + spent)
+    return _checked(basin, shape, volume)
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

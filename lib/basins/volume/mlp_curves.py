@@ -10,7 +10,7 @@ The same draws as `curves.slice_draw` from the same uniform numbers.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from basins.rays.mlp_kernels import (
     BLOCK,
@@ -184,7 +184,7 @@ def slice_one(
     return 0.0, asked
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def slice_draws(
     width: float,
     widest: float,
@@ -196,8 +196,10 @@ def slice_draws(
     xs: Numbers,
     ys: Numbers,
     problem: Problem,
-) -> tuple[Numbers, Numbers]:
-    """Return positions on curves and how often each asked the basin; see `curves.slice_draw`.
+    positions: Numbers,
+    asked: Numbers,
+) -> None:
+    """Draw positions on curves and count how often each asked the basin; see `curves.slice_draw`.
 
     Parameters
     ----------
@@ -211,10 +213,11 @@ def slice_draws(
         Points and directions relative to it, shape (k, n).
     problem
         Network and examples.
+    positions, asked
+        What is found, shape (k,).
     """
-    result, asked = np.zeros(len(xs)), np.zeros(len(xs), np.int64)
     above = problem.widths[1] * (problem.widths[0] + 1)
-    for p in prange(len(xs)):
+    for p in range(len(xs)):
         x_sums = first_sums(xs[p], problem)
         y_sums = x_sums if bounds.curve == RAY else first_sums(ys[p], problem)
         plane = Plane(theta[above:], xs[p, above:], ys[p, above:], sums, x_sums, y_sums)
@@ -227,5 +230,4 @@ def slice_draws(
             bounds.r_max,
             bounds.summed_loss,
         )
-        result[p], asked[p] = slice_one(width, widest, uniforms[p], own, plane, problem)
-    return result, asked
+        positions[p], asked[p] = slice_one(width, widest, uniforms[p], own, plane, problem)

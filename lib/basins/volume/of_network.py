@@ -9,13 +9,15 @@ from torch import Tensor
 
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
-from basins.rays.numba_path import NumbaEvaluator, is_understood, one_blas_thread
+from basins.rays.numba_path import NumbaEvaluator, is_understood, share_out
 from basins.rays.torch_path import TorchEvaluator
 from basins.volume import mlp_curves
 from basins.volume.basin import Basin
 from basins.volume.curves import CURVES, Curves
 
 Array = NDArray[np.float64]
+
+POINTS_A_CURVE = 4  # or so, that a slice asks for
 Slicer = Callable[[Curves, Array], tuple[Array, int]]
 
 
@@ -64,34 +66,38 @@ def network_basin(
 def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Slicer:
     """Return the compiled slice sampler of a fully connected network's basin."""
     problem, theta = evaluator.problem, evaluator.theta
-    with one_blas_thread():
-        sums = mlp_curves.first_sums(theta, problem)
+    sums = mlp_curves.first_sums(theta, problem)
 
     def draw(curves: Curves, uniforms: Array) -> tuple[Array, int]:
-        bounds = mlp_curves.Bounds(
-            CURVES.index(curves.kind),
-            curves.power,
-            curves.energy,
-            curves.squares,
-            0.0,
-            r_max,
-            threshold * problem.edges[-1],
-        )
         xs = (curves.x * scale).astype(theta.dtype)
         ys = xs if curves.kind == "ray" else (curves.y * scale).astype(theta.dtype)
-        with one_blas_thread():
-            t, asked = mlp_curves.slice_draws(
+        positions, asked = np.empty(len(xs)), np.empty(len(xs), dtype=np.int64)
+
+        def work(rows: slice) -> None:
+            mlp_curves.slice_draws(
                 curves.width,
                 curves.widest,
-                uniforms,
-                bounds,
-                curves.levels,
+                uniforms[rows],
+                mlp_curves.Bounds(
+                    CURVES.index(curves.kind),
+                    curves.power,
+                    curves.energy[rows],
+                    curves.squares[rows],
+                    0.0,
+                    r_max,
+                    threshold * problem.edges[-1],
+                ),
+                curves.levels[rows],
                 theta,
                 sums,
-                xs,
-                ys,
+                xs[rows],
+                ys[rows],
                 problem,
+                positions[rows],
+                asked[rows],
             )
-        return t, int(asked.sum())
+
+        share_out(work, len(xs), POINTS_A_CURVE * xs.size * int(problem.edges[-1]))
+        return positions, int(asked.sum())
 
     return draw

@@ -102,7 +102,7 @@ class Summary:
     log_volume, stderr, low, high
         In nats; ends of the 90 % interval.
     is_converged
-        The two ways agree, and the loss is steady under the last law.
+        The two ways agree, by chance or within `stderr`, and the loss is steady under the last law.
     diagnostics
         forward_minus_backward and its lag_stderr, rule_difference (nats); drift, of the mean loss
         between the halves of the draws of the last law, in standard errors; inside_ess, the draws
@@ -168,7 +168,8 @@ def summarize(passage: Passage) -> Summary:
     diagnostics["drift"] = drift
     seen, seen_error = mean_ratio(some * passage.visible, some)
     diagnostics |= {"star_fraction": seen, "star_fraction_stderr": seen_error}
-    is_settled = abs(lag) <= MAX_LAG * lag_error and abs(drift) <= MAX_DRIFT
+    # A difference that the error bar holds is none.
+    is_settled = abs(lag) <= max(MAX_LAG * lag_error, stderr) and abs(drift) <= MAX_DRIFT
     is_converged = bool(is_settled and np.isfinite(value) and np.isfinite(stderr))
     return Summary(value, stderr, value - half, value + half, is_converged, diagnostics)
 

@@ -28,6 +28,10 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
         {
             "log_volume": (basin, both),
             "log_volume_stderr": (basin, np.ones_like(both)),
+            "log_volume_low": (basin, both - 2),
+            "log_volume_high": (basin, both + 2),
+            "log_volume_compat": (basin[:-1], both[..., 0] - 30),
+            "volume_status": (basin, np.where(np.isfinite(both), 2, 4).astype(np.int8)),
             "is_lower_bound": (basin, np.isfinite(both)),
             "train_accuracy": (dims, np.ones(minimum)),
             "test_accuracy": (dims, rng.uniform(0.5, 1, minimum)),
@@ -92,3 +96,17 @@ def test_drawing_leaves_other_peoples_settings_alone(seed):
     before = dict(mpl.rcParams)
     drawing("power_law")(made_cube(seed))
     assert dict(mpl.rcParams) == before
+
+
+def test_calibrated_volumes_are_drawn_where_they_are(seed):
+    """Beside `rays`, `annealed` is what every other figure shows; one figure shows both."""
+    cube = made_cube(seed)
+    annealed = cube.assign_coords(estimator=["annealed"])
+    annealed["is_lower_bound"] = annealed.is_lower_bound & False
+    annealed["volume_status"] = xr.where(annealed.volume_status == 2, 1, 4)
+    both = xr.concat([annealed, cube], dim="estimator", data_vars="minimal")
+    title = drawing("volume_by_train_size")(both).get_suptitle()
+    assert "estimator annealed;" in title
+    figure = drawing("volume_by_estimator")(both)
+    labels = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    assert labels == {"published style", "annealed", "rays"}

@@ -105,6 +105,32 @@ def test_request_covers_the_price(study):
     assert gpu.request("volume", job) == pricer.request("volume", job)
 
 
+def test_estimates_are_priced_by_their_budget(study):
+    def asking(**keys):
+        volume = study.measure.volume.model_copy(update=keys)
+        return study.model_copy(
+            update={"measure": study.measure.model_copy(update={"volume": volume})}
+        )
+
+    names = ["rays", "importance", "annealed", "laplace"]
+    small, large = (
+        price.pricer_of(asking(estimators=names, max_evaluations=budget)) for budget in (1e6, 2e6)
+    )
+    job = jobs.expand(study)[0]
+    start = small.cpu.start_seconds["estimate"]
+    once, twice = (one.job(job, "estimate")[0] - start for one in (small, large))
+    assert 1.5 * once < twice <= 2.01 * once
+    rows = {rule.rule: rule for rule in table.plan(small.study).rules}
+    assert rows["estimate"].num_jobs == rows["rays"].num_jobs
+    assert rows["estimate"].seconds > 10 * rows["rays"].seconds
+    assert "estimate" not in {rule.rule for rule in table.plan(study).rules}
+    asked = small.request("estimate", job)
+    assert asked.mem_mb * 1e6 >= 1.3 * small.job(job, "estimate")[1]
+    # A Hessian more, of the same number of parameters, is all that laplace takes.
+    plain = price.pricer_of(asking(estimators=["rays", "laplace"]))
+    assert start < plain.job(job, "estimate")[0] - plain.cpu.data_seconds_per_byte < twice
+
+
 def test_array_asks_for_its_largest_job(study):
     pricer = price.pricer_of(study)
     for verb in ("train", "rays", "volume"):
@@ -123,7 +149,7 @@ def test_plan_says_what_there_is_to_do(study):
         "rays": 10,
         "volume": 10,
         "cube": 1,
-        "figure": 5,
+        "figure": len(jobs.FIGURES),
     }
     assert found.gpu_hours == 0
     assert found.cpu_hours == pytest.approx(sum(rule.seconds for rule in found.rules) / 3600)

@@ -1,5 +1,6 @@
 """Compiled networks against a plain loop and torch's derivatives, in float64 to 1e-10 relative."""
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from numba import njit
 from torch import nn
 
 from basins.models.functional import Network, build
-from basins.rays import mlp_kernels
+from basins.rays import mlp_kernels, numba_path
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood, layer_widths
 from basins.rays.slow_path import SlowEvaluator
@@ -136,3 +137,17 @@ def test_others_are_left_to_torch(seed):
     assert not is_understood(network, network.theta.half(), landscapes)
     own = Landscapes(landscapes.inputs, landscapes.targets, SIZES, lambda y, _t: y.sum(1))
     assert not is_understood(network, network.theta, own)
+
+
+def test_threads_change_nothing_and_no_points_are_fine(seed, monkeypatch):
+    network, landscapes, steps, radii = problem(seed, "wide enough for BLAS")
+    evaluator = NumbaEvaluator(network, network.theta, landscapes)
+    monkeypatch.setattr(numba_path, "LEAST_OPERATIONS", 1)
+    found = []
+    for threads in (1, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        found.append((evaluator.losses(steps, radii, 5), evaluator.gradients(steps)))
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
+    assert evaluator.losses(steps[:0], radii[:0], 5).shape == (0, 5)
+    assert evaluator.gradients(steps[:0]).shape == (0, steps.shape[1])

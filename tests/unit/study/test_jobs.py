@@ -72,6 +72,8 @@ def test_unknown_data_set_of_a_path_is_one_sentence():
         ({"class_balanced": True}, ["train", "rays", "volume"]),
         ({"device": "cpu"}, ["train", "rays", "volume"]),
         ({"threads": 2}, ["train", "rays", "volume"]),
+        ({"measure": {"volume": {"thresholds": [0.1], "stderr": 0.3}}}, []),
+        ({"measure": {"volume": {"thresholds": [0.1], "estimators": ["rays", "annealed"]}}}, []),
     ],
     ids=str,
 )
@@ -111,3 +113,25 @@ def test_fingerprint_changes_with_what_the_result_depends_on():
         title="Another title", recipes=MAPPING["recipes"] | {"c": MAPPING["recipes"]["b"]}
     )
     assert jobs.fingerprint(study, job, "volume") == jobs.fingerprint(other, job, "volume")
+
+
+def test_estimates_depend_on_what_is_asked_of_estimators():
+    def asking(**keys):
+        names = {"thresholds": [0.1], "estimators": ["rays", "laplace", "annealed"]}
+        return study_with(measure={"volume": names | keys})
+
+    study = asking()
+    assert jobs.verbs(study_with()) == ("train", "rays", "volume")
+    assert jobs.verbs(study) == ("train", "rays", "volume", "estimate")
+    assert jobs.asking_estimators(study) == ["annealed", "laplace"]
+    job = jobs.expand(study)[0].id
+    same = asking(estimators=["annealed", "laplace", "rays"])
+    assert jobs.fingerprint(study, job, "estimate") == jobs.fingerprint(same, job, "estimate")
+    for keys in (
+        {"stderr": 0.5},
+        {"max_evaluations": 10.0},
+        {"directions": 7},
+        {"estimators": ["rays", "annealed"]},
+    ):
+        other = asking(**keys)
+        assert jobs.fingerprint(study, job, "estimate") != jobs.fingerprint(other, job, "estimate")

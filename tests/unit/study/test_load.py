@@ -65,6 +65,8 @@ BAD = [
     ("measure.volume.thresholds", [float("nan")], "measure.volume.thresholds.0: nan is not"),
     ("measure.volume.estimators", ["magic"], "measure.volume.estimators.0: 'magic' is not allowed"),
     ("measure.volume.estimators", ["rays", "rays"], "measure.volume.estimators: 'rays' stands"),
+    ("measure.volume.estimators", ["annealed"], "measure.volume.estimators: 'rays' is missing"),
+    ("measure.volume.max_evaluations", 0.0, "measure.volume.max_evaluations: 0.0 is not allowed"),
 ]
 
 
