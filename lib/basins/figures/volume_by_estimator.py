@@ -50,7 +50,8 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
             axis.plot(x[~sure], one[~sure], marker, color=color, mfc="white")
         mean = np.where(np.isfinite(values).all(axis=1), values.mean(axis=1), np.nan)
         line = style.LINES[index % len(style.LINES)]
-        axis.plot(x, mean, line, color=color, marker=marker, ms=0, label=name)
+        axis.plot(x, mean, line, color=color)
+        axis.plot([], [], line, color=color, marker=marker, label=name)
     if is_empty:
         style.say_nothing_measured(axis)
     else:

@@ -35,6 +35,9 @@ class Basin:
         `Preconditioner` whose lengths reach the threshold; None where nothing is known.
     r_max
         The basin ends at this distance from the minimum, whatever the loss.
+    hessian_products, gauss_newton_products
+        Map directions (k, n) to products with the Hessian and the Gauss-Newton matrix at the
+        minimum; None where they are to be had from differences of the gradient, or not at all.
     slicer
         Draws as `curves.slice_draw` does, (curves, uniforms) -> (positions, losses asked), where
         a faster way is known; None where there is none.
@@ -51,6 +54,8 @@ class Basin:
     gradient: Callable[[Array], Array] | None = None
     curvature: Array | Preconditioner | None = None
     r_max: float = np.inf
+    hessian_products: Callable[[Array], Array] | None = None
+    gauss_newton_products: Callable[[Array], Array] | None = None
     slicer: Callable[[Curves, Array], tuple[Array, int]] | None = None
     loss_at_minimum: float = field(init=False)
 

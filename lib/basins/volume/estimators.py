@@ -65,8 +65,9 @@ def estimate(
         draw of the latter ended inside the basin.
     preconditioner
         Where the shape to start from comes from: `diagonal` (Hutchinson), `low_rank` (Lanczos) or
-        `full` curvature, each from the gradient, or `none`; by default the curvature given, else
-        what the gradient or the chords along the axes tell.
+        `full` curvature, each from the gradient; the diagonal of `gauss_newton`, which networks'
+        basins have; or `none`. By default the curvature given, else what the gradient or the chords
+        along the axes tell.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from torch import Tensor
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood, share_out
+from basins.rays.products import CurvatureProducts
 from basins.rays.torch_path import TorchEvaluator
 from basins.volume import mlp_curves
 from basins.volume.basin import Basin
@@ -57,10 +58,27 @@ def network_basin(
     def gradient(points: Array) -> Array:
         return evaluator.gradients((points - minimum) * scale) * scale
 
+    curvature = CurvatureProducts(network, theta, whole)
+
+    def hessian_products(directions: Array) -> Array:
+        return curvature.hessian(directions * scale) * scale
+
+    def gauss_newton_products(directions: Array) -> Array:
+        return curvature.gauss_newton(directions * scale) * scale
+
     slicer = None
     if isinstance(evaluator, NumbaEvaluator):
         slicer = slicer_of(evaluator, threshold, scale, r_max)
-    return Basin(loss, minimum, threshold, gradient=gradient, r_max=r_max, slicer=slicer)
+    return Basin(
+        loss,
+        minimum,
+        threshold,
+        gradient=gradient,
+        r_max=r_max,
+        hessian_products=hessian_products,
+        gauss_newton_products=gauss_newton_products,
+        slicer=slicer,
+    )
 
 
 def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Slicer:

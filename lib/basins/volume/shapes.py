@@ -14,7 +14,7 @@ from basins.volume.measures import Gaussian, Measure
 
 Array = NDArray[np.float64]
 
-PRECONDITIONERS = ("diagonal", "low_rank", "full", "none")
+PRECONDITIONERS = ("diagonal", "gauss_newton", "low_rank", "full", "none")
 MAX_FULL = 2000  # parameters up to which a whole Hessian is worth its n gradients
 RANK = 50
 PROBES = 100
@@ -23,7 +23,9 @@ RELATIVE_STEP = float(np.cbrt(np.finfo(np.float64).eps))
 
 
 def hessian_products(basin: Basin, directions: Array) -> Array:
-    """Return H v for rows v, shape (k, n), by central differences of the gradient."""
+    """Return H v for rows v, shape (k, n): as the basin gives them, or by central differences."""
+    if basin.hessian_products is not None:
+        return basin.hessian_products(directions)
     step = RELATIVE_STEP * (1 + float(np.sqrt(np.mean(basin.minimum**2))))
     lengths = np.linalg.norm(directions, axis=1)[:, None]
     lengths = np.where(lengths > 0, lengths, 1.0)
@@ -38,7 +40,7 @@ def hessian_products(basin: Basin, directions: Array) -> Array:
 
 
 def hessian(basin: Basin) -> Array:
-    """Return the Hessian at the minimum, shape (n, n), by n central differences."""
+    """Return the Hessian at the minimum, shape (n, n), by n products."""
     products = hessian_products(basin, np.eye(basin.num_parameters))
     return (products + products.T) / 2
 
@@ -91,6 +93,11 @@ def guess(
     def product(rows: Array) -> Array:
         return hessian_products(basin, rows)
 
+    if kind == "gauss_newton":
+        if basin.gauss_newton_products is None:
+            raise ValueError("preconditioner: 'gauss_newton' needs `gauss_newton_products`")
+        diagonal = hutchinson(basin.gauss_newton_products, n, PROBES, *names, "hutchinson")
+        return {"gauss_newton": from_diagonal(diagonal, height, longest)}
     if kind == "full" or (kind is None and n <= MAX_FULL):
         return {"full": full.from_hessian(hessian(basin), height, longest)}
     if kind == "diagonal":

@@ -1,0 +1,61 @@
+"""Curvature products against whole matrices by torch's own derivatives, in float64 to 1e-9."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from basins.models.functional import Network, build
+from basins.rays.landscapes import Landscapes
+from basins.rays.products import CurvatureProducts
+
+CASES = [
+    ("linear", "cross_entropy", 3),
+    ("mlp-4", "cross_entropy", 3),
+    ("mlp-4-3", "binary_cross_entropy", 1),
+    ("mlp-3", "squared_error", 2),
+]
+
+
+def problem(seed, model, loss, outputs):
+    random = np.random.default_rng(seed)
+    network = Network(build(model, (3,), outputs, seed).double())
+    inputs = torch.from_numpy(random.normal(size=(12, 3)))
+    targets = torch.from_numpy(random.integers(2, size=12))
+    return network, network.theta, Landscapes(inputs, targets, (5, 12), loss)
+
+
+@pytest.mark.parametrize("max_bytes", [1, 2**28])
+@pytest.mark.parametrize(("model", "loss", "outputs"), CASES)
+def test_products_are_those_of_whole_matrices(seed, model, loss, outputs, max_bytes):
+    network, theta, landscapes = problem(seed, model, loss, outputs)
+    function = landscapes.loss_function
+
+    def mean(point):
+        return function(network.apply(point, landscapes.inputs), landscapes.targets).mean()
+
+    hessian = torch.autograd.functional.hessian(mean, theta).numpy()
+    gauss_newton = np.zeros_like(hessian)
+    for x, y in zip(landscapes.inputs[:, None], landscapes.targets[:, None], strict=True):
+        values = network.apply(theta, x)
+        jacobian = torch.autograd.functional.jacobian(lambda p, x=x: network.apply(p, x)[0], theta)
+        bend = torch.autograd.functional.hessian(lambda v, y=y: function(v[None], y)[0], values[0])
+        gauss_newton += (jacobian.T @ bend @ jacobian).numpy() / 12
+    found = CurvatureProducts(network, theta, landscapes, max_bytes)
+    directions = np.random.default_rng(seed).normal(size=(4, len(theta)))
+    np.testing.assert_allclose(found.hessian(directions), directions @ hessian, atol=1e-9)
+    np.testing.assert_allclose(found.gauss_newton(directions), directions @ gauss_newton, atol=1e-9)
+    if model == "linear":
+        # Outputs that are linear in the parameters bend nowhere.
+        np.testing.assert_allclose(hessian, gauss_newton, atol=1e-9)
+
+
+def test_single_precision_of_the_network_is_left_alone(seed):
+    network = Network(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)))
+    landscapes = Landscapes(
+        torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 1, 0]), (6,), "cross_entropy"
+    )
+    found = CurvatureProducts(network, network.theta, landscapes)
+    directions = np.random.default_rng(seed).normal(size=(2, network.num_parameters))
+    assert np.isfinite(found.hessian(directions)).all()
+    assert network.module[1].running_mean.dtype == torch.float32
