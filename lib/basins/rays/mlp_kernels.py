@@ -162,6 +162,8 @@ def run_layers(theta: Numbers, widths: Numbers, first: int, x: Numbers, memory: 
 def add_losses(kind: int, outputs: Numbers, targets: Numbers, top: Numbers, sums: Numbers) -> float:
     """Return the sum of the losses of a block; not finite where an output is not.
 
+    A cross-entropy below the rounding of 1 is 0.
+
     Parameters
     ----------
     outputs

@@ -78,7 +78,7 @@ def clenshaw_curtis(count: int) -> tuple[Array, Array]:
     return (1 - np.cos(np.pi * steps / m)) / 2, weights / m
 
 
-def walk(sweep: Sweep, num_nodes: int, num_sweeps: int) -> Walk:
+def walk(sweep: Sweep, num_nodes: int, num_sweeps: int, last_factor: int = 1) -> Walk:
     """Take all chains along the path and back.
 
     Parameters
@@ -89,6 +89,8 @@ def walk(sweep: Sweep, num_nodes: int, num_sweeps: int) -> Walk:
         Of the rule, 2^j + 1.
     num_sweeps
         At each node, each way.
+    last_factor
+        Times as many at the last node, whose draws are wanted for themselves.
     """
     nodes, weights = clenshaw_curtis(num_nodes)
     means: list[list[Array]] = [[], []]
@@ -101,12 +103,13 @@ def walk(sweep: Sweep, num_nodes: int, num_sweeps: int) -> Walk:
                 # Brackets and steps follow the first way only, so that a law's sweeps are alike.
                 sweep(position, index, way == 0)
             total = np.zeros(1)
-            for _ in range(num_sweeps):
+            counted = num_sweeps * (last_factor if index == num_nodes - 1 else 1)
+            for _ in range(counted):
                 seen = sweep(position, index, False)
                 total = total + seen.slope
                 if index == num_nodes - 1 and (not kept or len(kept) * seen.z.size < MAX_KEPT):
                     kept.append(seen.z)
-            means[way].append(total / num_sweeps)
+            means[way].append(total / counted)
     there, back = np.stack(means[0]), np.stack(means[1][::-1])
     coarse = clenshaw_curtis(num_nodes // 2 + 1)[1]
     both = ((there + back) / 2).mean(axis=1)

@@ -19,6 +19,7 @@ SIGHT_DRAWS = 16  # draws of every chain from which lines are drawn, at most
 MAX_SEEN = 2**24  # numbers of the points kept for that
 NUM_CHAINS = 32  # enough for the spread between chains to tell the error to an eighth
 MAX_LAG = 3.0  # standard errors that the ways there and back may differ by
+MIN_INSIDE = 30.0  # draws that decide the share of the last law inside, for its error to be known
 MAX_DRIFT = 4.0  # standard errors that the mean loss may move by under the last law
 
 
@@ -102,7 +103,8 @@ class Summary:
     log_volume, stderr, low, high
         In nats; ends of the 90 % interval.
     is_converged
-        The two ways agree, by chance or within `stderr`, and the loss is steady under the last law.
+        The two ways agree, by chance or within `stderr`, the loss is steady under the last law, and
+        enough of its draws decide the share inside.
     diagnostics
         forward_minus_backward and its lag_stderr, rule_difference (nats); drift, of the mean loss
         between the halves of the draws of the last law, in standard errors; inside_ess, the draws
@@ -170,7 +172,8 @@ def summarize(passage: Passage) -> Summary:
     diagnostics |= {"star_fraction": seen, "star_fraction_stderr": seen_error}
     # A difference that the error bar holds is none.
     is_settled = abs(lag) <= max(MAX_LAG * lag_error, stderr) and abs(drift) <= MAX_DRIFT
-    is_converged = bool(is_settled and np.isfinite(value) and np.isfinite(stderr))
+    is_known = diagnostics["inside_ess"] >= MIN_INSIDE and np.isfinite(value + stderr)
+    is_converged = bool(is_settled and is_known)
     return Summary(value, stderr, value - half, value + half, is_converged, diagnostics)
 
 

@@ -17,6 +17,7 @@ FAR = 2.0**12  # times a ray's guessed length: where rays of an unbounded basin 
 ROUGH_POINTS, ROUGH_NATS = 64, 0.1  # of a search without a guess: its scan, its error of ln r
 WIDE = 12.0  # standard deviations that hold all of a Gaussian in float64
 DECAY = 45.0  # exp(-45) is below the rounding of float64
+BISECTIONS = 20  # of the window's end, to a millionth
 QUADRATURE = 64  # nodes of Gauss and Legendre over a window of that width
 
 
@@ -105,6 +106,23 @@ def _search(
     )
 
 
+def _end(mode: Array, along: Array, n: int, variance: float) -> Array:
+    """Return where r^(n-1) mu(r u) has fallen by exp(-DECAY) from its mode, shape (k,).
+
+    Bisected: it falls as slowly as exp(-r along / variance), where curvature at the mode says less.
+    """
+    # Its curvature is at least the Gaussian's own.
+    low, high = mode, mode + np.sqrt(2 * DECAY * variance)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        fall = ((middle**2 - mode**2) / 2 + along * (middle - mode)) / variance
+        if n > 1:
+            fall = fall - (n - 1) * np.log(middle / mode)
+        is_near = fall < DECAY
+        low, high = np.where(is_near, middle, low), np.where(is_near, high, middle)
+    return high
+
+
 def log_mass_within(measure: Measure, directions: Array, log_radius: Array) -> Array:
     """Return ln of the integral of r^(n-1) mu(r u) dr from 0 to each radius, shape (k,).
 
@@ -119,8 +137,7 @@ def log_mass_within(measure: Measure, directions: Array, log_radius: Array) -> A
     mode = (-along + np.sqrt(along**2 + 4 * variance * (n - 1))) / 2
     mode = np.maximum(mode, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(mode > 0, (n - 1) / mode**2, 0.0) + 1 / variance
-        upper = np.minimum(np.exp(log_radius), mode + WIDE / np.sqrt(precision))
+        upper = np.minimum(np.exp(log_radius), _end(mode, along, n, variance))
         # Of the part below the radius, the window where it is not negligible.
         at = np.minimum(upper, mode)
         spread = 1 / np.sqrt((n - 1) / np.maximum(at, 1e-150) ** 2 + 1 / variance)

@@ -29,7 +29,8 @@ BLOCK = 15  # sweeps of the pilot between two looks at whether it has settled
 MAX_BLOCKS = 12
 MOST_CHANGE = 1.2  # of beta and gamma by one sweep, so that chains keep up
 STEADY = 1.3  # ratio of the mean squares of z late and early in a block that is no drift
-FIRST_MOVES = 500  # or so, of the pilot and of the first round
+LAST_FACTOR = 4  # times the sweeps under the last law, of whose draws few are near the edge
+FIRST_MOVES = 650  # or so, of the pilot and of the first round
 LEAST_STEPS = 8  # of a trajectory, however small the budget
 CLOSE = 0.5  # standard deviations of the loss that its mean may be off the threshold
 
@@ -124,7 +125,7 @@ class Walker:
         start = reference.draw(rng.standard_normal((NUM_CHAINS, basin.num_parameters)))
         chains = hmc.place(basin, law.shape, start)
         strides: list[Stride] = []
-        last = LastDraws(num_sweeps)
+        last = LastDraws(LAST_FACTOR * num_sweeps)
 
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
             if index == len(strides):
@@ -137,7 +138,7 @@ class Walker:
             squares = np.einsum("ki,ki->k", chains.z, chains.z)
             return Seen(squares / 2 - law.target(chains.offsets, chains.rises), chains.z)
 
-        walked = walk(sweep, num_nodes, num_sweeps)
+        walked = walk(sweep, num_nodes, num_sweeps, LAST_FACTOR)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         heights, radii = np.stack(last.rises), np.stack(last.distances)
         is_inside = (heights < basin.height) & (radii < basin.r_max)
