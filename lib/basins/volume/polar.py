@@ -120,7 +120,7 @@ def _end(mode: Array, along: Array, n: int, variance: float) -> Array:
             fall = fall - (n - 1) * np.log(middle / mode)
         is_near = fall < DECAY
         low, high = np.where(is_near, middle, low), np.where(is_near, high, middle)
-    return high
+    return np.asarray(high)
 
 
 def log_mass_within(measure: Measure, directions: Array, log_radius: Array) -> Array:
