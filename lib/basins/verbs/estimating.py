@@ -16,6 +16,7 @@ from basins.study import jobs
 from basins.training import checkpoint
 from basins.verbs.job_data import find, load, minima_of, network_of
 from basins.verbs.job_file import job_file, publish
+from basins.volume.from_rays import NOT_MEASURED
 from basins.volume.of_minimum import (
     BY_BASIN,
     Arrays,
@@ -52,6 +53,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     basins = len(found.landscape_sizes) * len(settings.thresholds)
     total = basins * len(estimators) * len(block.seeds)
     with progress(f"volumes of {block.id}", total, "volumes") as advance:
+        advance(sum(int((one["volume_status"] != NOT_MEASURED).sum()) for one in done))
 
         def after_each() -> None:
             nonlocal since

@@ -127,7 +127,7 @@ def estimate_minimum(
     arrays
         From `nothing_yet`, or what an earlier, unfinished call left in them; changed in place.
     after_each
-        Called after each volume.
+        Called after each volume, those that there are not among them.
     """
     check_size(request.estimators, network.num_parameters)
     for row, size in enumerate(landscapes.sizes):
@@ -142,7 +142,9 @@ def estimate_minimum(
         for column, threshold in enumerate(request.thresholds):
             bound = threshold + (own if request.threshold_kind == "excess" else 0.0)
             if not own < bound:
-                status[column] = MINIMUM_ABOVE_THRESHOLD
+                for missing in np.flatnonzero(status[column] == NOT_MEASURED):
+                    status[column, missing] = MINIMUM_ABOVE_THRESHOLD
+                    after_each()
                 continue
             if curvature is None and network.num_parameters <= shapes.MAX_FULL:
                 curvature = shapes.hessian(basin)

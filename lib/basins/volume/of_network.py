@@ -1,5 +1,6 @@
 """The basin of a network's loss, for estimators of any loss function."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -58,13 +59,16 @@ def network_basin(
     def gradient(points: Array) -> Array:
         return evaluator.gradients((points - minimum) * scale) * scale
 
-    curvature = CurvatureProducts(network, theta, whole)
+    @functools.cache
+    def curvature() -> CurvatureProducts:
+        # Made when first asked for: it holds the examples once more, in float64.
+        return CurvatureProducts(network, theta, whole)
 
     def hessian_products(directions: Array) -> Array:
-        return curvature.hessian(directions * scale) * scale
+        return curvature().hessian(directions * scale) * scale
 
     def gauss_newton_products(directions: Array) -> Array:
-        return curvature.gauss_newton(directions * scale) * scale
+        return curvature().gauss_newton(directions * scale) * scale
 
     slicer = None
     if isinstance(evaluator, NumbaEvaluator):
