@@ -15,7 +15,7 @@ from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.slow_path import SlowEvaluator
 from basins.rays.torch_path import TorchEvaluator
-from basins.volume import Basin, estimate
+from basins.volume import Basin, ball, estimate
 from basins.volume.of_network import network_basin
 
 THRESHOLD, ENOUGH = 0.1, 0.005
@@ -222,3 +222,23 @@ def test_importance_by_every_curvature_is_the_chords_answer_or_says_so(precondit
     by_chords = estimate(basin, moves="chords", max_evaluations=1e5)
     assert by_chords.is_converged
     assert abs(apart(by_rays, by_chords)) < 4 or by_rays.is_lower_bound
+
+
+def test_annealed_agrees_with_uniform_draws_from_the_ball(seed):
+    """Of 610 parameters: where a hundredth of a ball is inside, counting draws is an answer."""
+    network, theta, landscapes = trained("mlp-8", "digits", 20)
+    n = network.num_parameters
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_normal((20_000, n))
+    draws *= (rng.random(len(draws)) ** (1 / n) / np.linalg.norm(draws, axis=1))[:, None]
+    r_max, share = 1.0, 1.0
+    while share > 0.05:
+        r_max *= 1.1
+        basin, _ = basin_of(network, theta, landscapes, r_max=r_max)
+        share = basin.is_inside(r_max * draws).mean()
+    counted = ball.log_volume(n, r_max) + np.log(share)
+    counting_error = np.sqrt((1 - share) / (share * len(draws)))
+    found = estimate(basin, seed=seed, max_evaluations=1e6)
+    assert found.is_converged
+    assert found.stderr < 0.5
+    assert abs(found.log_volume - counted) < 4 * np.hypot(found.stderr, counting_error)

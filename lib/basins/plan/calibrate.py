@@ -26,9 +26,12 @@ from basins.rays.measure_rays import RaySet, measure_rays
 from basins.rays.torch_path import TorchEvaluator
 from basins.study.schema import Recipe
 from basins.training.loop import train
+from basins.volume import hmc
 from basins.volume.from_rays import volumes
+from basins.volume.measures import Lebesgue
 from basins.volume.of_network import network_basin
 from basins.volume.shapes import MAX_FULL
+from basins.volume.stride import Stride
 
 CLASSES = 10
 GRAY, COLOR = (1, 28, 28), (3, 32, 32)
@@ -251,22 +254,26 @@ def _volume_row(directions: int) -> tuple[Array, float]:
 def _estimate_row(
     case: RaysCase, device: torch.device, threads: int, seconds: float
 ) -> tuple[Array, float]:
-    """Return the counts and the time of points moved by a shape, and of their losses."""
+    """Return the counts and the time of chains that follow gradients, ten steps a move."""
     network, examples, counted = _problem(case)
     n = network.num_parameters
     basin = network_basin(network, network.theta.to(device), examples, 1e6, np.ones(n))
-    normals = streams.normals("calibration", "points", count=case.together * n)
-    points = normals.reshape(case.together, n) / 100
-    shape = Preconditioner.diagonal(np.ones(n))
+    shape = Preconditioner.diagonal(np.full(n, 0.01))
     if n <= MAX_FULL:
-        shape = Preconditioner(np.ones(n), np.eye(n), 1.0, n)
+        shape = Preconditioner(shape.values, np.eye(n), 1.0, n)
+    law = hmc.Tempered(basin, Lebesgue(), shape, 1.0, 1.0)
+    rng = streams.generator("calibration", "chains")
+    chains = hmc.place(basin, shape, rng.standard_normal((case.together, n)))
+    asked = 0
 
     def work(times: int) -> None:
+        nonlocal asked
+        before = chains.num_evaluations
         for _ in range(times):
-            basin.rise(shape.apply(points))
+            hmc.move(law, 1.0, chains, Stride(0.1, 1.0), rng, is_tuned=False)
+        asked = chains.num_evaluations - before
 
-    times, taken = _long_enough(work, device, threads, seconds)
-    asked = float(times * case.together)
+    _, taken = _long_enough(work, device, threads, seconds)
     return cost.estimate_counts(counted, asked, asked * case.sizes[-1]), taken
 
 
