@@ -91,8 +91,10 @@ def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: 
     sums = mlp_curves.first_sums(theta, problem)
 
     def draw(curves: Curves, uniforms: Array) -> tuple[Array, int]:
-        xs = (curves.x * scale).astype(theta.dtype)
-        ys = xs if curves.kind == "ray" else (curves.y * scale).astype(theta.dtype)
+        # What overflows is no number in the kernel, and outside.
+        with np.errstate(over="ignore"):
+            xs = (curves.x * scale).astype(theta.dtype)
+            ys = xs if curves.kind == "ray" else (curves.y * scale).astype(theta.dtype)
         positions, asked = np.empty(len(xs)), np.empty(len(xs), dtype=np.int64)
 
         def work(rows: slice) -> None:
