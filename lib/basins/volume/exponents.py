@@ -41,7 +41,7 @@ class Exponents:
     heights
         Thresholds above the minimum's loss, shape (k,), falling.
     exponents, stderrs
-        d ln V / d ln height there.
+        d ln V / d ln height there and below, as if it did not change.
     learning_coefficient, stderr
         lambda, the mean over laws of the fit, and its error.
     multiplicity
@@ -71,7 +71,8 @@ def learning_coefficient(
     """Measure the exponents at thresholds falling by e, by chords, and fit the coefficient.
 
     At each threshold chains draw from the uniform law on the basin; the exponent is the inverse
-    mean of ln(height / rise) over the draws (Hill 1975), exact for a power law.
+    mean of ln(height / rise) over the draws (Hill 1975), exact for a power law. The second moment
+    that makes it local (`path.local_exponent`) would cost noise, and the limit is the same.
 
     Parameters
     ----------

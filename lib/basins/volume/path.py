@@ -161,7 +161,7 @@ def summarize(passage: Passage) -> Summary:
             diagnostics[name] = diagnostics[name + "_stderr"] = 0.0
             continue
         logs = np.where(inside, -np.log(np.where(inside, np.maximum(ratios, 1e-300), 1.0)), 0.0)
-        diagnostics[name], diagnostics[name + "_stderr"] = mean_ratio(weights, weights * logs)
+        diagnostics[name], diagnostics[name + "_stderr"] = local_exponent(weights, logs)
     some = weights[passage.visible_rows]
     half_way = len(passage.rises) // 2
     change = passage.rises[half_way:].mean(axis=0) - passage.rises[:half_way].mean(axis=0)
@@ -210,10 +210,7 @@ def jackknife(estimate: Callable[[Indices], float], count: int) -> tuple[float, 
 
 
 def mean_ratio(numerators: Array, denominators: Array) -> tuple[float, float]:
-    """Return the ratio of two sums over (draws, chains) and its jackknife error over chains.
-
-    For a power law V ~ e^k the inverse mean of ln(eps / e) over uniform draws is k (Hill 1975).
-    """
+    """Return the ratio of two sums over (draws, chains) and its jackknife error over chains."""
     top, bottom = numerators.sum(axis=0), denominators.sum(axis=0)
 
     def ratio(which: Indices) -> float:
@@ -221,3 +218,25 @@ def mean_ratio(numerators: Array, denominators: Array) -> tuple[float, float]:
         return float(top[which].sum() / total) if total > 0 else 0.0
 
     return jackknife(ratio, len(top))
+
+
+def local_exponent(weights: Array, logs: Array) -> tuple[float, float]:
+    """Return d ln V / d ln e at the bound, and its jackknife error over chains.
+
+    For a power law the inverse mean of t = ln(bound / e) over draws is the exponent (Hill 1975,
+    Annals of Statistics 3, 1163). Where it changes along e, k(t) = k - c t, the share below is S(t)
+    = exp(-k t + c t^2 / 2), so E t = 1/k + c/k^3 and E t^2 / 2 = 1/k^2 + 3c/k^4 to first order in
+    c, and E[t^2 / 2] / E[t]^3 = k without c.
+
+    Parameters
+    ----------
+    weights, logs
+        Of draws, and t there, shape (draws, chains).
+    """
+    sums = np.stack([weights, weights * logs, weights * logs**2 / 2]).sum(axis=1)
+
+    def exponent(which: Indices) -> float:
+        total, first, second = sums[:, which].sum(axis=1)
+        return float(second * total**2 / first**3) if first > 0 else 0.0
+
+    return jackknife(exponent, weights.shape[1])

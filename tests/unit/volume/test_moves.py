@@ -291,3 +291,15 @@ def test_lines_of_sight():
     )
     points = np.array([[0.5, 0.0], [2.0, 0.0], [-2.0, 1.0]])
     assert path.look_out(basin, [points]).tolist() == [[True, False, True]]
+
+
+def test_local_exponent_is_that_at_the_bound(seed):
+    # Exact draws of the share exp(-k t - c t^2 / 2) below the bound, whose exponent grows inward.
+    k, c = 10.0, 5.0
+    hazards = np.random.default_rng(seed).exponential(size=(8000, 32))
+    logs = (np.sqrt(k**2 + 2 * c * hazards) - k) / c
+    value, error = path.local_exponent(np.ones_like(logs), logs)
+    # What is left is of second order in c / k^2 = 0.05; the mean alone is off by the first.
+    assert abs(value - k) < 5 * error + 3 * 0.05**2 * k
+    assert error < 0.01 * k
+    assert 1 / logs.mean() > 1.03 * k
