@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from basins.cube import schema
-from basins.directions.coordinates import scaling
+from basins.directions.coordinates import default_r_max, scaling
 from basins.losses import LossFunction, per_example_loss
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
@@ -27,7 +27,6 @@ from basins.volume.of_minimum import (
 )
 
 SCAN_POINTS = 12
-R_MAX_NORMS = 10  # r_max in norms of the minimum, as in studies
 RADIUS = {
     "long_name": "radius",
     "units": "unit of coordinates",
@@ -123,8 +122,7 @@ def measure_model(
     check_size(estimators, network.num_parameters)
     anchor = theta.to("cpu", torch.float64).numpy()
     scale, log_det = scaling(network.layout, anchor, coordinates)
-    # A network of zeros has no norm to take as unit.
-    farthest = r_max or R_MAX_NORMS * (float(np.linalg.norm(anchor / scale)) or 1.0)
+    farthest = r_max or default_r_max(anchor, scale)
     rays = measure_rays(
         TorchEvaluator(network, theta, examples),
         ("measure_model", seed),

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from basins.models.functional import ParameterBlock
 
+R_MAX_NORMS = 10
 COORDINATES = ("weight", "filter")
 BIAS_SCALES = ("one", "norm")
 
@@ -65,3 +66,11 @@ def scaling(
             continue
         scale[part] = np.where(norm > 0, norm, 1.0)
     return scale, float(np.log(scale).sum())
+
+
+def default_r_max(theta: NDArray[np.float64], scale: NDArray[np.float64]) -> float:
+    """Return the distance at which basins end if nobody says: ten norms of the minimum.
+
+    In the coordinates of `scale`; a minimum of zeros has no norm to take as unit, and gets ten.
+    """
+    return R_MAX_NORMS * (float(np.linalg.norm(theta / scale)) or 1.0)

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from basins.cube.queries import own_landscape
 from basins.figures import style
 from basins.volume.ball import log_volume
+from basins.volume.from_rays import CALIBRATED
 
 PUBLISHED = "published style"
-CALIBRATED = 1  # of volume_status
 
 
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
@@ -33,7 +33,7 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
     sizes = part.train_size.values
     names = [PUBLISHED, *map(str, part.estimator.values)]
     # Beside one another, as on a logarithmic axis of train sizes.
-    shifts = np.geomspace(0.9, 1.1, len(names)) if len(names) > 1 else np.ones(1)
+    shifts = np.geomspace(0.9, 1.1, len(names))
     is_empty = True
     for index, (name, color) in enumerate(zip(names, style.colors(len(names)), strict=True)):
         values, low, high, is_sure = _numbers(part, name)

@@ -2,9 +2,9 @@
 
 Exploits: each point runs whole in one thread, examples in blocks that stay in its cache, features
 first, so that matrix products go to BLAS as they are and everything else is over neighbours in
-memory; exponentials are polynomials that vectorise, and 32 of their sums share one logarithm; sums
-stop once they are above a bound, which is exact, as losses are not negative. `numba_path` shares
-points out to threads, never the examples of one, so results do not depend on their number.
+memory; exponentials are polynomials that vectorise, and 32 of their sums share one logarithm.
+`numba_path` shares points out to threads, never the examples of one, so results do not depend on
+their number.
 """
 
 from typing import Any, NamedTuple
@@ -64,7 +64,7 @@ def block_inputs(problem: Problem, begin: int, end: int) -> Numbers:
 
 
 def exponential(x: Any) -> Any:
-    """Return exp(x) for x of at most 0, to a unit in the last place; 0 where it underflows."""
+    """Return exp(x) for x of at most 0, to two units in the last place; 0 where it underflows."""
     return np.exp(x)
 
 
@@ -159,6 +159,16 @@ def run_layers(theta: Numbers, widths: Numbers, first: int, x: Numbers, memory: 
 
 
 @njit(cache=True, fastmath=FAST)
+def put_largest(outputs: Numbers, top: Numbers) -> None:
+    """Put the largest output of each example into `top`."""
+    for e in range(outputs.shape[1]):
+        top[e] = outputs[0, e]
+    for c in range(1, outputs.shape[0]):
+        for e in range(outputs.shape[1]):
+            top[e] = max(top[e], outputs[c, e])
+
+
+@njit(cache=True, fastmath=FAST)
 def add_losses(kind: int, outputs: Numbers, targets: Numbers, top: Numbers, sums: Numbers) -> float:
     """Return the sum of the losses of a block; not finite where an output is not.
 
@@ -188,12 +198,8 @@ def add_losses(kind: int, outputs: Numbers, targets: Numbers, top: Numbers, sums
             total += max(y, 0) - y * targets[e]
             sums[e] = 1 + exponential(-abs(y))
     else:
-        for e in range(count):
-            top[e] = outputs[0, e]
-            sums[e] = 0
-        for c in range(1, outputs.shape[0]):
-            for e in range(count):
-                top[e] = max(top[e], outputs[c, e])
+        put_largest(outputs, top)
+        sums[:count] = 0
         for c in range(outputs.shape[0]):
             for e in range(count):
                 y = outputs[c, e]
@@ -237,12 +243,8 @@ def output_slopes(
     """Replace outputs by the derivatives of their examples' losses; arguments as `add_losses`."""
     count = outputs.shape[1]
     if kind == CROSS_ENTROPY:
-        for e in range(count):
-            top[e] = outputs[0, e]
-            sums[e] = 0
-        for c in range(1, outputs.shape[0]):
-            for e in range(count):
-                top[e] = max(top[e], outputs[c, e])
+        put_largest(outputs, top)
+        sums[:count] = 0
         for c in range(outputs.shape[0]):
             for e in range(count):
                 # Exponentials lose what is no number; the product with 0 keeps it.

@@ -132,7 +132,7 @@ def share_out(work: Callable[[slice], None], count: int, operations: int) -> Non
     """Do `work` on all of `count` rows, a run of them in each thread if there is enough to do.
 
     Threads are as many as Numba's setting says, but not Numba's own: these sleep when they wait,
-    where OpenMP's spin and would halve the speed of any BLAS called in between.
+    where OpenMP's spin, and take the cores from any BLAS called in between.
 
     Parameters
     ----------

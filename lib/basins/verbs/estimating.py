@@ -8,13 +8,11 @@ import numpy as np
 import torch
 
 from basins import device as devices
-from basins.cube import read
 from basins.cube.provenance import Clock
-from basins.datasets import load as datasets
 from basins.progress import progress
 from basins.study import jobs
 from basins.training import checkpoint
-from basins.verbs.job_data import find, load, minima_of, network_of
+from basins.verbs.job_data import find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 from basins.volume.from_rays import NOT_MEASURED
 from basins.volume.of_minimum import (
@@ -38,11 +36,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
         raise ValueError("measure.volume.estimators: only 'rays' is named, `basins volume` does it")
     device = devices.set_up(found.device, found.threads)
     clock = Clock("estimate", device, settings.dtype)
-    with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
-        parameters = file["parameters"][()]
-    data = load(found, block.dataset)
-    datasets.check_receipt(data, receipt)
-    network = network_of(block, data, found.recipes[block.recipe].loss)
+    data, network, parameters = trained(found, block, receipt, minima)
     check_size(estimators, network.num_parameters)
     fingerprint = jobs.fingerprint(found, block.id, "estimate")
     saved = jobs.checkpoint_file(found, block.id, "estimate")

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from basins.cube import read
 from basins.datasets import images, subsets
 from basins.datasets import load as datasets
 from basins.datasets.scratch import local_root
 from basins.datasets.subsets import Data
-from basins.directions.coordinates import scaling
+from basins.directions.coordinates import default_r_max, scaling
 from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
 from basins.rays.landscapes import Landscapes
@@ -47,6 +48,25 @@ class Minimum:
     r_max: float
 
 
+def trained(
+    study: Study, block: jobs.Job, receipt: Path, minima: Path
+) -> tuple[Data, Network, NDArray[np.float32]]:
+    """Return a job's data set, checked against its receipt, its network and trained parameters.
+
+    These have a row a seed, shape (seeds, n).
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, damaged, foreign, or of another study or data set.
+    """
+    with read.open_job(minima, "minima", jobs.fingerprint(study, block.id, "train")) as file:
+        parameters = file["parameters"][()]
+    data = load(study, block.dataset)
+    datasets.check_receipt(data, receipt)
+    return data, network_of(block, data, study.recipes[block.recipe].loss), parameters
+
+
 def minima_of(
     study: Study,
     block: jobs.Job,
@@ -55,7 +75,7 @@ def minima_of(
     parameters: NDArray[np.float32],
     device: torch.device,
 ) -> Iterator[Minimum]:
-    """Yield the minima of a job, whose `parameters` have a row a seed, shape (seeds, n)."""
+    """Yield the minima of a job, ready to be measured; arguments as `trained` returns them."""
     settings = study.measure.volume
     order = orders(study, data, block.seeds)[:, : study.landscape_sizes[-1]]
     dtype = torch.float32 if settings.dtype == "float32" else torch.float64
@@ -73,7 +93,7 @@ def minima_of(
                 tuple(study.landscape_sizes),
                 study.recipes[block.recipe].loss,
             ),
-            r_max=settings.r_max or 10 * float(np.linalg.norm(anchor / scale)),
+            r_max=settings.r_max or default_r_max(anchor, scale),
         )
 
 

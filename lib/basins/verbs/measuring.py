@@ -8,12 +8,11 @@ import numpy as np
 from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
-from basins.datasets import load as datasets
 from basins.progress import progress
 from basins.rays.measure_rays import RaySet, measure_rays
 from basins.rays.torch_path import TorchEvaluator
 from basins.study import jobs
-from basins.verbs.job_data import find, load, minima_of, network_of
+from basins.verbs.job_data import find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 from basins.volume.from_rays import volumes
 
@@ -24,11 +23,7 @@ def rays(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> No
     settings = found.measure.volume
     device = devices.set_up(found.device, found.threads)
     clock = Clock("rays", device, settings.dtype)
-    with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
-        parameters = file["parameters"][()]
-    data = load(found, block.dataset)
-    datasets.check_receipt(data, receipt)
-    network = network_of(block, data, found.recipes[block.recipe].loss)
+    data, network, parameters = trained(found, block, receipt, minima)
     measured: list[RaySet] = []
     log_dets: list[float] = []
     total = settings.directions * len(block.seeds)

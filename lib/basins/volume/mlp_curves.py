@@ -27,15 +27,17 @@ from basins.volume.curves import CURVES, MAX_SHRINKS, MAX_STEPS_OUT
 CIRCLE, RAY = CURVES.index("circle"), CURVES.index("ray")
 
 
-class Bounds(NamedTuple):
-    """What must hold at a position t on a curve; see `curves.Curves`.
+class Slices(NamedTuple):
+    """Curves, and what must hold at positions on them; see `curves.Curves`.
 
     Attributes
     ----------
     curve
         Index into `CURVES`.
-    power, energy, squares, level
-        As there, of one curve.
+    width, widest, power, energy, squares, levels
+        As there.
+    uniforms
+        Random numbers, a row a curve.
     r_max
         Distance at which the basin ends.
     summed_loss
@@ -43,10 +45,13 @@ class Bounds(NamedTuple):
     """
 
     curve: int
+    width: float
+    widest: float
     power: int
     energy: Numbers
     squares: Numbers
-    level: float
+    levels: Numbers
+    uniforms: Numbers
     r_max: float
     summed_loss: float
 
@@ -122,35 +127,29 @@ def is_below(plane: Plane, ab: Numbers, problem: Problem, bound: float, memory: 
 
 @njit(cache=True)
 def look(
-    t: float, bounds: Bounds, plane: Plane, problem: Problem, ab: Numbers, memory: Numbers
+    t: float, p: int, slices: Slices, plane: Plane, problem: Problem, ab: Numbers, memory: Numbers
 ) -> tuple[bool, int]:
-    """Tell whether position t may be drawn, and whether the basin had to be asked, 0 or 1."""
+    """Tell whether position t on curve p may be drawn, and if the basin had to be asked, 0 or 1."""
     a, b = 1.0, t
-    if bounds.curve == CIRCLE:
+    if slices.curve == CIRCLE:
         a, b = np.cos(t), np.sin(t)
-    elif bounds.curve == RAY:
+    elif slices.curve == RAY:
         a, b = np.exp(t), 0.0
-    weights = bounds.energy
+    weights = slices.energy[p]
     energy = (weights[0] * a + weights[1] * b + weights[3]) * a + (weights[2] * b + weights[4]) * b
-    if not energy - bounds.power * t < bounds.level:
+    if not energy - slices.power * t < slices.levels[p]:
         return False, 0
-    squares = bounds.squares
-    if not (squares[0] * a + squares[1] * b) * a + squares[2] * b * b < bounds.r_max**2:
+    squares = slices.squares[p]
+    if not (squares[0] * a + squares[1] * b) * a + squares[2] * b * b < slices.r_max**2:
         return False, 1
     ab[0], ab[1] = a, b
-    return is_below(plane, ab, problem, bounds.summed_loss, memory), 1
+    return is_below(plane, ab, problem, slices.summed_loss, memory), 1
 
 
 @njit(cache=True)
-def slice_one(
-    width: float,
-    widest: float,
-    uniforms: Numbers,
-    bounds: Bounds,
-    plane: Plane,
-    problem: Problem,
-) -> tuple[float, int]:
-    """Return the position on one curve, and how often the basin was asked."""
+def slice_one(p: int, slices: Slices, plane: Plane, problem: Problem) -> tuple[float, int]:
+    """Return the position on curve p, and how often the basin was asked."""
+    width, widest, uniforms = slices.width, slices.widest, slices.uniforms[p]
     dtype = plane.rest.dtype
     ab = np.empty(2, dtype)
     memory = np.empty(len(plane.rest) + (problem.widths[1:].sum() + 2) * BLOCK, dtype)
@@ -160,20 +159,20 @@ def slice_one(
     steps_left = int(uniforms[1] * (num_steps + 1))
     asked = 0
     for _ in range(steps_left):
-        is_inside, cost = look(left, bounds, plane, problem, ab, memory)
+        is_inside, cost = look(left, p, slices, plane, problem, ab, memory)
         asked += cost
         if not is_inside:
             break
         left -= width
     for _ in range(num_steps - steps_left):
-        is_inside, cost = look(right, bounds, plane, problem, ab, memory)
+        is_inside, cost = look(right, p, slices, plane, problem, ab, memory)
         asked += cost
         if not is_inside:
             break
         right += width
     for shrink in range(MAX_SHRINKS):
         t = left + (right - left) * uniforms[2 + shrink]
-        is_inside, cost = look(t, bounds, plane, problem, ab, memory)
+        is_inside, cost = look(t, p, slices, plane, problem, ab, memory)
         asked += cost
         if is_inside:
             return t, asked
@@ -186,11 +185,8 @@ def slice_one(
 
 @njit(cache=True, nogil=True)
 def slice_draws(
-    width: float,
-    widest: float,
-    uniforms: Numbers,
-    bounds: Bounds,
-    levels: Numbers,
+    rows: tuple[int, int],
+    slices: Slices,
     theta: Numbers,
     sums: Numbers,
     xs: Numbers,
@@ -203,10 +199,10 @@ def slice_draws(
 
     Parameters
     ----------
-    width, widest, uniforms, levels
-        As there; `uniforms` and `levels` have a row a curve.
-    bounds
-        Of all curves: `energy` and `squares` have a row a curve, `level` is not read.
+    rows
+        The first of the curves to draw on, and the first not to.
+    slices
+        All k curves.
     theta, sums
         The minimum, shape (n,), and its first layer's sums.
     xs, ys
@@ -217,17 +213,8 @@ def slice_draws(
         What is found, shape (k,).
     """
     above = problem.widths[1] * (problem.widths[0] + 1)
-    for p in range(len(xs)):
+    for p in range(rows[0], rows[1]):
         x_sums = first_sums(xs[p], problem)
-        y_sums = x_sums if bounds.curve == RAY else first_sums(ys[p], problem)
+        y_sums = x_sums if slices.curve == RAY else first_sums(ys[p], problem)
         plane = Plane(theta[above:], xs[p, above:], ys[p, above:], sums, x_sums, y_sums)
-        own = Bounds(
-            bounds.curve,
-            bounds.power,
-            bounds.energy[p],
-            bounds.squares[p],
-            levels[p],
-            bounds.r_max,
-            bounds.summed_loss,
-        )
-        positions[p], asked[p] = slice_one(width, widest, uniforms[p], own, plane, problem)
+        positions[p], asked[p] = slice_one(p, slices, plane, problem)

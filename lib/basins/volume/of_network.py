@@ -97,29 +97,22 @@ def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: 
             ys = xs if curves.kind == "ray" else (curves.y * scale).astype(theta.dtype)
         positions, asked = np.empty(len(xs)), np.empty(len(xs), dtype=np.int64)
 
+        slices = mlp_curves.Slices(
+            CURVES.index(curves.kind),
+            curves.width,
+            curves.widest,
+            curves.power,
+            curves.energy,
+            curves.squares,
+            curves.levels,
+            uniforms,
+            r_max,
+            threshold * problem.edges[-1],
+        )
+
         def work(rows: slice) -> None:
-            mlp_curves.slice_draws(
-                curves.width,
-                curves.widest,
-                uniforms[rows],
-                mlp_curves.Bounds(
-                    CURVES.index(curves.kind),
-                    curves.power,
-                    curves.energy[rows],
-                    curves.squares[rows],
-                    0.0,
-                    r_max,
-                    threshold * problem.edges[-1],
-                ),
-                curves.levels[rows],
-                theta,
-                sums,
-                xs[rows],
-                ys[rows],
-                problem,
-                positions[rows],
-                asked[rows],
-            )
+            part = (rows.start, rows.stop)
+            mlp_curves.slice_draws(part, slices, theta, sums, xs, ys, problem, positions, asked)
 
         share_out(work, len(xs), POINTS_A_CURVE * xs.size * int(problem.edges[-1]))
         return positions, int(asked.sum())

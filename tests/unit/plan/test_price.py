@@ -126,9 +126,9 @@ def test_estimates_are_priced_by_their_budget(study):
     assert "estimate" not in {rule.rule for rule in table.plan(study).rules}
     asked = small.request("estimate", job)
     assert asked.mem_mb * 1e6 >= 1.3 * small.job(job, "estimate")[1]
-    # A Hessian more, of the same number of parameters, is all that laplace takes.
+    # A Hessian is little beside a million losses.
     plain = price.pricer_of(asking(estimators=["rays", "laplace"]))
-    assert start < plain.job(job, "estimate")[0] - plain.cpu.data_seconds_per_byte < twice
+    assert 0 < plain.job(job, "estimate")[0] - start < once / 10
 
 
 def test_array_asks_for_its_largest_job(study):

@@ -146,10 +146,13 @@ def test_threads_change_nothing_and_no_points_are_fine(seed, monkeypatch):
     network, landscapes, steps, radii = problem(seed, "wide enough for BLAS")
     evaluator = NumbaEvaluator(network, network.theta, landscapes)
     monkeypatch.setattr(numba_path, "LEAST_OPERATIONS", 1)
-    found = []
-    for threads in (1, 2):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        found.append((evaluator.losses(steps, radii, 5), evaluator.gradients(steps)))
+    found, before = [], numba.get_num_threads()
+    try:
+        for threads in (1, 2):
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+            found.append((evaluator.losses(steps, radii, 5), evaluator.gradients(steps)))
+    finally:
+        numba.set_num_threads(before)
     assert np.array_equal(found[0][0], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
     assert evaluator.losses(steps[:0], radii[:0], 5).shape == (0, 5)
