@@ -33,29 +33,29 @@ class LastDraws:
         That will come, each of the two ways.
     rises, distances
         Of every draw: loss above the minimum's, and |x|; a list of (chains,).
-    offsets, rows
-        Some of the points (chains, n), and which draws they are.
+    points, rows
+        Points inside the basin that some of the draws stand for (chains, n), and which draws.
     """
 
     num_sweeps: int
     rises: list[Array] = field(default_factory=list)
     distances: list[Array] = field(default_factory=list)
-    offsets: list[Array] = field(default_factory=list)
+    points: list[Array] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
-    def add(self, offsets: Array, rises: Array) -> None:
+    def add(self, points: Array, rises: Array, distances: Array) -> None:
         """Keep what is wanted of one draw of every chain."""
         self.rises.append(rises)
-        self.distances.append(np.linalg.norm(offsets, axis=1))
-        has_room = not self.offsets or len(self.offsets) * offsets.size < MAX_SEEN
+        self.distances.append(distances)
+        has_room = not self.points or len(self.points) * points.size < MAX_SEEN
         if has_room and len(self.rises) % (self.num_sweeps // SIGHT_DRAWS + 1) == 0:
-            self.offsets.append(offsets)
+            self.points.append(points)
             self.rows.append(len(self.rises) - 1)
 
     @property
     def sight_evaluations(self) -> int:
         """Losses, at most, that it takes to look along the lines to the points kept."""
-        return SIGHTS * sum(len(points) for points in self.offsets)
+        return SIGHTS * sum(len(points) for points in self.points)
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class Passage:
         chains); -inf outside.
     rises
         Loss over the minimum's own at these draws, in units of the height, shape (draws, chains).
-    distances
-        |x| / r_max there, shape (draws, chains).
+    exponent, radius_exponent
+        d ln V / d ln(height), d ln V / d ln(r_max), each with its error.
     shared_stderr
         Errors that all chains share: of the rule, of the reference's mass.
     rule_difference
         See `integration.Walk`.
     visible
-        Whether the straight line from the minimum stays inside, of some of these draws, shape
-        (some, chains); a draw outside counts as not seen, with weight 0.
+        Whether the straight line from the minimum to what a draw stands for stays inside, of some
+        of the draws, shape (some, chains).
     visible_rows
         Which draws those are.
     """
@@ -87,7 +87,8 @@ class Passage:
     log_volumes: Array
     log_weights: Array
     rises: Array
-    distances: Array
+    exponent: tuple[float, float]
+    radius_exponent: tuple[float, float]
     shared_stderr: float
     rule_difference: float
     visible: NDArray[np.bool_]
@@ -108,10 +109,10 @@ class Summary:
     diagnostics
         forward_minus_backward and its lag_stderr, rule_difference (nats); drift, of the mean loss
         between the halves of the draws of the last law, in standard errors; inside_ess, the draws
-        that decide the share of the last law inside; star_fraction, of the volume that straight
-        lines from the minimum reach without leaving the basin; exponent, d ln V / d ln(height), and
-        radius_exponent, d ln V / d ln(r_max), how many dimensions end at r_max. The last three
-        with their _stderr.
+        whose weights decide the share of the last law inside; star_fraction, of the volume that
+        straight lines from the minimum reach without leaving the basin; exponent, d ln V /
+        d ln(height), and radius_exponent, d ln V / d ln(r_max), how many dimensions end at r_max.
+        The last three with their _stderr.
     """
 
     log_volume: float
@@ -131,10 +132,7 @@ def summarize(passage: Passage) -> Summary:
     there, back = passage.log_volumes
     both = (there + back) / 2
     count = len(both)
-    peak = passage.log_weights.max()
-    if not np.isfinite(peak):
-        peak = 0.0
-    weights = np.exp(passage.log_weights - peak)
+    weights, peak = relative(passage.log_weights)
     shares = weights.mean(axis=0)
 
     def volume(which: Indices) -> float:
@@ -155,13 +153,8 @@ def summarize(passage: Passage) -> Summary:
         "inside_ess": float(weights.sum() ** 2 / max((weights**2).sum(), 1e-300)),
         "num_chains": float(count),
     }
-    inside = weights > 0
-    for name, ratios in (("exponent", passage.rises), ("radius_exponent", passage.distances)):
-        if not ratios.any():
-            diagnostics[name] = diagnostics[name + "_stderr"] = 0.0
-            continue
-        logs = np.where(inside, -np.log(np.where(inside, np.maximum(ratios, 1e-300), 1.0)), 0.0)
-        diagnostics[name], diagnostics[name + "_stderr"] = local_exponent(weights, logs)
+    for name in ("exponent", "radius_exponent"):
+        diagnostics[name], diagnostics[name + "_stderr"] = getattr(passage, name)
     some = weights[passage.visible_rows]
     half_way = len(passage.rises) // 2
     change = passage.rises[half_way:].mean(axis=0) - passage.rises[:half_way].mean(axis=0)
@@ -175,6 +168,14 @@ def summarize(passage: Passage) -> Summary:
     is_known = diagnostics["inside_ess"] >= MIN_INSIDE and np.isfinite(value + stderr)
     is_converged = bool(is_settled and is_known)
     return Summary(value, stderr, value - half, value + half, is_converged, diagnostics)
+
+
+def relative(log_weights: Array) -> tuple[Array, float]:
+    """Return weights in units of the largest, and the logarithm of that."""
+    peak = float(log_weights.max())
+    if not np.isfinite(peak):
+        peak = 0.0
+    return np.exp(log_weights - peak), peak
 
 
 def look_out(basin: Basin, offsets: list[Array]) -> NDArray[np.bool_]:
@@ -220,8 +221,8 @@ def mean_ratio(numerators: Array, denominators: Array) -> tuple[float, float]:
     return jackknife(ratio, len(top))
 
 
-def local_exponent(weights: Array, logs: Array) -> tuple[float, float]:
-    """Return d ln V / d ln e at the bound, and its jackknife error over chains.
+def local_exponent(ratios: Array) -> tuple[float, float]:
+    """Return d ln V / d ln e at the bound from uniform draws, and its jackknife error over chains.
 
     For a power law the inverse mean of t = ln(bound / e) over draws is the exponent (Hill 1975,
     Annals of Statistics 3, 1163). Where it changes along e, k(t) = k - c t, the share below is S(t)
@@ -230,13 +231,16 @@ def local_exponent(weights: Array, logs: Array) -> tuple[float, float]:
 
     Parameters
     ----------
-    weights, logs
-        Of draws, and t there, shape (draws, chains).
+    ratios
+        e / bound of draws, shape (draws, chains); all 0 where there is no bound.
     """
-    sums = np.stack([weights, weights * logs, weights * logs**2 / 2]).sum(axis=1)
+    if not ratios.any():
+        return 0.0, 0.0
+    logs = -np.log(np.maximum(ratios, 1e-300))
+    sums = np.stack([np.ones_like(logs), logs, logs**2 / 2]).sum(axis=1)
 
     def exponent(which: Indices) -> float:
         total, first, second = sums[:, which].sum(axis=1)
-        return float(second * total**2 / first**3) if first > 0 else 0.0
+        return float(second * total**2 / first**3)
 
-    return jackknife(exponent, weights.shape[1])
+    return jackknife(exponent, logs.shape[1])

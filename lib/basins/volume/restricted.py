@@ -13,7 +13,7 @@ from basins.volume import chords
 from basins.volume.basin import BATCH, Basin
 from basins.volume.integration import Seen, walk
 from basins.volume.measures import Measure, Reference
-from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out
+from basins.volume.path import NUM_CHAINS, LastDraws, Passage, local_exponent, look_out
 from basins.volume.rounding import fit_scale, learn_shape
 
 Array = NDArray[np.float64]
@@ -91,7 +91,8 @@ class Walker:
             chains.widths = widths[index]
             chords.sweep(law, chains, rng, is_tuned)
             if index == num_nodes - 1 and not is_tuned:
-                last.add(chains.offsets, self.basin.rise(chains.offsets))
+                distances = np.linalg.norm(chains.offsets, axis=1)
+                last.add(chains.offsets, self.basin.rise(chains.offsets), distances)
                 chains.num_evaluations += len(chains.z)
             return Seen(np.einsum("ki,ki->k", chains.z, chains.z) / 2, chains.z)
 
@@ -99,13 +100,16 @@ class Walker:
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         self.shape = learn_shape(self.shape, walked.draws)
         mass_error = np.sqrt((1 - mass) / (mass * self.num_mass_draws))
+        rises = np.stack(last.rises) / self.basin.height
+        distances = np.stack(last.distances) / self.basin.r_max
         return Passage(
             log_volumes=reference.log_normalizer() + np.log(mass) + walked.integrals,
-            log_weights=np.zeros((len(last.rises), len(z))),
-            rises=np.stack(last.rises) / self.basin.height,
-            distances=np.stack(last.distances) / self.basin.r_max,
+            log_weights=np.zeros_like(rises),
+            rises=rises,
+            exponent=local_exponent(rises),
+            radius_exponent=local_exponent(distances),
             shared_stderr=float(np.hypot(mass_error, walked.rule_difference / 3)),
             rule_difference=walked.rule_difference,
-            visible=look_out(self.basin, last.offsets),
+            visible=look_out(self.basin, last.points),
             visible_rows=np.array(last.rows),
         )

@@ -1,7 +1,7 @@
 """Path `tempered`: from a Gaussian to exp(-beta L), then exactly to the basin's volume.
 
 The laws exp(-U_s) of `hmc.Tempered`, with d ln Z / ds = E_s[|z|^2 / 2 - beta (L - L_0) - gamma
-|x|^2 / 2]. The last one is reweighted to the basin, which has no error beyond chance:
+|x|^2 / 2]. The last one is reweighted to the basin, along rays (`radial`):
 
     V = Z_1 E_1[exp(beta (L - L_0) + gamma |x|^2 / 2) 1(L < threshold, |x| < r_max)].
 
@@ -19,7 +19,8 @@ from basins.volume import hmc
 from basins.volume.basin import Basin
 from basins.volume.integration import Seen, walk
 from basins.volume.measures import Measure, Reference
-from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out
+from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out, mean_ratio, relative
+from basins.volume.radial import RayWeights, ray_weights
 from basins.volume.rounding import fit_scale, learn_shape
 from basins.volume.stride import MAX_STEPS, Stride
 
@@ -29,7 +30,6 @@ BLOCK = 15  # sweeps of the pilot between two looks at whether it has settled
 MAX_BLOCKS = 12
 MOST_CHANGE = 1.2  # of beta and gamma by one sweep, so that chains keep up
 STEADY = 1.3  # ratio of the mean squares of z late and early in a block that is no drift
-LAST_FACTOR = 4  # times the sweeps under the last law, of whose draws few are near the edge
 FIRST_MOVES = 650  # or so, of the pilot and of the first round
 LEAST_STEPS = 8  # of a trajectory, however small the budget
 CLOSE = 0.5  # standard deviations of the loss that its mean may be off the threshold
@@ -125,7 +125,9 @@ class Walker:
         start = reference.draw(rng.standard_normal((NUM_CHAINS, basin.num_parameters)))
         chains = hmc.place(basin, law.shape, start)
         strides: list[Stride] = []
-        last = LastDraws(LAST_FACTOR * num_sweeps)
+        last = LastDraws(num_sweeps)
+
+        weighed: list[RayWeights] = []
 
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
             if index == len(strides):
@@ -134,24 +136,31 @@ class Walker:
                 strides.append(strides[-1].again() if strides else first)
             hmc.move(law, s, chains, strides[index], rng, is_tuned)
             if index == num_nodes - 1 and not is_tuned:
-                last.add(chains.offsets, chains.rises)
+                found = ray_weights(law, chains.offsets, rng)
+                weighed.append(found)
+                distances = np.linalg.norm(chains.offsets, axis=1)
+                last.add(found.edges[:, None] * chains.offsets, chains.rises, distances)
+                chains.num_evaluations += found.num_evaluations
             squares = np.einsum("ki,ki->k", chains.z, chains.z)
             return Seen(squares / 2 - law.target(chains.offsets, chains.rises), chains.z)
 
-        walked = walk(sweep, num_nodes, num_sweeps, LAST_FACTOR)
+        walked = walk(sweep, num_nodes, num_sweeps)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         heights, radii = np.stack(last.rises), np.stack(last.distances)
-        is_inside = (heights < basin.height) & (radii < basin.r_max)
-        weights = law.beta * heights + law.gamma / 2 * radii**2
+        log_weights = np.stack([found.log_weights for found in weighed])
+        weights, _ = relative(log_weights)
+        exponents = np.stack([found.exponents for found in weighed])
+        radius_exponents = np.stack([found.radius_exponents for found in weighed])
         self.law = aimed(law, float(heights.mean()), float((radii**2).mean()), rate=1.0)
         self.law = replace(self.law, shape=learn_shape(law.shape, walked.draws))
         return Passage(
             log_volumes=reference.log_normalizer() + walked.integrals,
-            log_weights=np.where(is_inside, weights, -np.inf),
+            log_weights=log_weights,
             rises=heights / basin.height,
-            distances=radii / basin.r_max,
+            exponent=mean_ratio(weights * exponents, weights),
+            radius_exponent=mean_ratio(weights * radius_exponents, weights),
             shared_stderr=abs(walked.rule_difference) / 3,
             rule_difference=walked.rule_difference,
-            visible=look_out(basin, last.offsets),
+            visible=look_out(basin, last.points),
             visible_rows=np.array(last.rows),
         )
