@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import hmc
 from basins.volume.basin import Basin
-from basins.volume.integration import Seen, walk
+from basins.volume.integration import Seen, crowded, walk
 from basins.volume.measures import Measure, Reference
 from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out, mean_ratio, relative
 from basins.volume.radial import RayWeights, ray_weights
@@ -144,7 +144,7 @@ class Walker:
             squares = np.einsum("ki,ki->k", chains.z, chains.z)
             return Seen(squares / 2 - law.target(chains.offsets, chains.rises), chains.z)
 
-        walked = walk(sweep, num_nodes, num_sweeps)
+        walked = walk(sweep, num_nodes, num_sweeps, crowded)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         heights, radii = np.stack(last.rises), np.stack(last.distances)
         log_weights = np.stack([found.log_weights for found in weighed])

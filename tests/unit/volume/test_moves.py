@@ -15,7 +15,7 @@ from scipy.stats import kstest
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import chords, hmc, path
 from basins.volume.basin import Basin
-from basins.volume.integration import Seen, clenshaw_curtis, walk
+from basins.volume.integration import Seen, clenshaw_curtis, crowded, walk
 from basins.volume.measures import Gaussian, Lebesgue, Reference
 from basins.volume.rounding import fit_scale, learn_shape, num_independent
 from basins.volume.stride import Stride
@@ -144,6 +144,17 @@ def test_rule_is_exact_for_polynomials(degree, coefficient):
     assert weights @ (coefficient * nodes**degree) == pytest.approx(exact, rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.parametrize("spread", [0.5, 1.0])
+def test_rule_resolves_both_ends_of_a_path(spread, seed):
+    """Precisions from 1 to f along 1 - s + s f: ln Z changes by -ln(f) / 2, whatever f is."""
+    factors = np.exp(spread * np.random.default_rng(seed).normal(size=1000))
+    nodes, weights = crowded(9)
+    assert nodes[[0, -1]].tolist() == [0.0, 1.0]
+    slopes = ((1 - factors) / (2 * (1 + np.outer(nodes, factors - 1)))).sum(axis=1)
+    # Over 1,000 seeds the error was 0.0064 at most; that of nodes even in s, 0.072.
+    assert weights @ slopes == pytest.approx(-np.log(factors).sum() / 2, abs=0.03)
+
+
 def test_walk_integrates_and_sees_a_lag():
     def sweep(s, index, is_tuned):
         del index, is_tuned
@@ -261,7 +272,8 @@ def passage(**changed):
         "log_volumes": rng.normal(size=(2, 8)),
         "log_weights": np.zeros(shape),
         "rises": rng.random(shape),
-        "distances": np.zeros(shape),
+        "exponent": (1.0, 0.1),
+        "radius_exponent": (0.0, 0.0),
         "shared_stderr": 0.0,
         "rule_difference": 0.0,
         "visible": np.ones((2, 8), dtype=bool),
