@@ -1,12 +1,12 @@
 """The function-level entry: the volume of the basin of any loss function."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.directions.preconditioner import Preconditioner
+from basins.volume import minimality
 from basins.volume.annealed import FEW_PARAMETERS, MOVES, annealed
 from basins.volume.basin import Basin, Volume
 from basins.volume.importance import importance, rays
@@ -18,8 +18,6 @@ Array = NDArray[np.float64]
 
 ESTIMATORS = ("rays", "importance", "annealed", "laplace")
 MEASURES = ("lebesgue", "gaussian")
-MAX_DECREMENT = 0.1  # of the height, that the loss may fall by a Newton step from the minimum
-MAX_DIP = 1e-3  # of the largest curvature, that the smallest may be below 0
 
 
 def estimate(
@@ -73,8 +71,7 @@ def estimate(
     -------
     Volume
         Of `annealed` 90 % of the intervals hold the truth. Diagnostics name what each estimator
-        checks, see its module; of all, with a gradient: `gradient_norm` and `newton_decrement`, by
-        how much of the height a Newton step would lower the loss.
+        checks, see its module; of all: what `minimality.check` tells of the minimum.
 
     Raises
     ------
@@ -150,30 +147,5 @@ def _measure(basin: Basin, measure: str, sigma: float | None, center: ArrayLike 
 
 
 def _checked(basin: Basin, shape: Preconditioner | None, volume: Volume) -> Volume:
-    """Add what tells whether the minimum is one, and warn where it is not.
-
-    `shape` holds the lengths at which the loss reaches the threshold, where they are known.
-    """
-    told = dict(volume.diagnostics)
-    if basin.gradient is not None:
-        slope = basin.slope(np.zeros((1, basin.num_parameters)))
-        told["gradient_norm"] = float(np.linalg.norm(slope))
-        if shape is not None:
-            # With A the lengths to the threshold, H^-1 is A A^T / (2 height).
-            pulled = shape.pull(slope)
-            told["newton_decrement"] = float((pulled**2).sum() / (4 * basin.height**2))
-    if told.get("newton_decrement", 0.0) > MAX_DECREMENT:
-        warnings.warn(
-            "minimum: its gradient is not zero; a Newton step would lower the loss by "
-            f"{told['newton_decrement']:.2g} of the height of the threshold",
-            stacklevel=3,
-        )
-    curvature = basin.curvature
-    if isinstance(curvature, np.ndarray):
-        values = curvature if curvature.ndim == 1 else np.linalg.eigvalsh(curvature)
-        told["smallest_curvature"] = float(values.min())
-        if values.min() < -MAX_DIP * np.abs(values).max():
-            warnings.warn(
-                f"minimum: its smallest curvature is {values.min():.2g}, below 0", stacklevel=3
-            )
-    return replace(volume, diagnostics=told)
+    """Add what tells whether the minimum is one, and warn where it is not."""
+    return replace(volume, diagnostics={**volume.diagnostics, **minimality.check(basin, shape)})

@@ -118,6 +118,25 @@ def test_a_point_that_is_no_minimum_is_told():
         estimate(saddle, "importance")
 
 
+@pytest.mark.parametrize("n", [4, 300])
+def test_a_saddle_is_told_from_the_gradient_alone(n, seed):
+    rng = np.random.default_rng(seed)
+    curvatures = np.append(rng.uniform(0, 2, n - 2), [-0.3, 10.0])
+    turn = np.linalg.qr(rng.normal(size=(n, n)))[0]
+
+    def gradient(x):
+        return (x @ turn * curvatures) @ turn.T
+
+    def loss(x):
+        return (x @ turn) ** 2 @ curvatures / 2
+
+    saddle = Basin(loss, np.zeros(n), 1.0, gradient, r_max=1.0)
+    with pytest.warns(UserWarning, match=r"minimum: its smallest curvature is -0\.3"):
+        found = estimate(saddle, "rays", directions=2)
+    # A thousandth of the largest is what Lanczos stops at.
+    assert found.diagnostics["smallest_curvature"] == pytest.approx(-0.3, abs=0.02)
+
+
 @pytest.mark.parametrize("estimator", ["rays", "importance", "annealed"])
 @pytest.mark.parametrize("beyond", [np.nan, np.inf])
 def test_no_number_far_away_counts_as_outside(estimator, beyond):
