@@ -73,18 +73,16 @@ def _extreme_curvatures(basin: Basin) -> tuple[float, float] | None:
         matrix = hessian(basin)
         if not np.isfinite(matrix).all():
             return None
-        values = np.linalg.eigvalsh(matrix)
-        return float(values.min()), float(np.abs(values).max())
-
-    def product(vector: Array) -> Array:
-        rows = np.asarray(vector, dtype=np.float64).reshape(1, -1)
-        return np.asarray(hessian_products(basin, rows)[0])
+        values, vectors = np.linalg.eigh(matrix)
+        return _along(basin, vectors[:, 0]), float(np.abs(values).max())
 
     start = streams.normals("volume", "smallest curvature", count=n)
 
     def end(shift: float) -> tuple[float, Array]:
         """Return the eigenvalue farthest from `shift`, and its vector."""
-        operator = LinearOperator((n, n), lambda v: product(v) - shift * v, dtype=np.float64)
+        operator = LinearOperator(
+            (n, n), lambda v: _product(basin, v) - shift * v, dtype=np.float64
+        )
         values, vectors = eigsh(operator, k=1, which="LM", v0=start, tol=TOLERANCE)
         return float(values[0]), vectors[:, 0]
 
@@ -94,5 +92,14 @@ def _extreme_curvatures(basin: Basin) -> tuple[float, float] | None:
         _, vector = end(abs(largest))
     except ArpackError:
         return None
-    # A loss with kinks has no Hessian; what is measured along the vector is true of any.
-    return float(vector @ product(vector)), abs(largest)
+    return _along(basin, vector), abs(largest)
+
+
+def _along(basin: Basin, vector: Array) -> float:
+    """Return the curvature along a unit vector: of a loss with kinks, which has no Hessian, too."""
+    return float(vector @ _product(basin, vector))
+
+
+def _product(basin: Basin, vector: Array) -> Array:
+    rows = np.asarray(vector, dtype=np.float64).reshape(1, -1)
+    return np.asarray(hessian_products(basin, rows)[0])
