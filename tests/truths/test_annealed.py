@@ -145,6 +145,29 @@ def test_flat_directions_end_at_the_ball(moves, seed):
         assert error < 0.3 * expected
 
 
+@pytest.mark.long
+def test_intervals_are_calibrated_in_many_dimensions(seed):
+    n, num_flat, threshold, r_max, count = 600, 400, 0.5, 1.7, 40
+
+    def loss(x):
+        return (x[:, num_flat:] ** 2).sum(axis=1) / 2
+
+    def gradient(x):
+        return np.where(np.arange(n) < num_flat, 0.0, x)
+
+    basin = Basin(loss, np.zeros(n), threshold, gradient, r_max=r_max)
+    truth = truths.capped_cylinder(n, num_flat, threshold, r_max)
+    found = [
+        estimate(basin, seed=seed + k, preconditioner="none", max_evaluations=3e5)
+        for k in range(count)
+    ]
+    errors = np.array([(v.log_volume - truth) / v.stderr for v in found])
+    # If nine of ten hold the truth, fewer than 28 of 40 do once in 10,000 times.
+    assert sum(v.low <= truth <= v.high for v in found) >= 28
+    assert abs(errors.mean()) < 4 / np.sqrt(count)
+    assert np.mean([v.stderr for v in found]) < 0.1
+
+
 def repeats(estimator, kind, n, moves, seed, count=200):
     """Return errors, error bars, whether intervals hold, and whether labelled lower bounds."""
     rows = []
