@@ -55,7 +55,9 @@ class Preconditioner:
         if self.has_all_lengths or self.vectors is None:
             return z * inner
         outer = float(function(np.array([self.rest]))[0])
-        return outer * z + (z @ self.vectors * (inner - outer)) @ self.vectors.T
+        result = (z @ self.vectors * (inner - outer)) @ self.vectors.T
+        result += outer * z
+        return np.asarray(result)
 
     def apply(self, z: Array) -> Array:
         """Return A z for rows z, shape (..., n)."""

@@ -103,7 +103,7 @@ class NumbaEvaluator:
 
     def gradients(self, steps: Array) -> Array:
         """Return gradients, float64 (B, n); see `TorchEvaluator.gradients`."""
-        points = self.points(steps, np.ones(len(steps)))
+        points = self.theta + steps.astype(self.theta.dtype)
         result = np.empty(points.shape)
 
         def work(rows: slice) -> None:

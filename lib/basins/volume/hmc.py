@@ -56,10 +56,15 @@ class Tempered:
 
     def slope(self, s: float, z: Array, offsets: Array, gradients: Array) -> Array:
         """Return the gradient of U_s in z, shape (k, n)."""
-        pull = s * self.beta * gradients + self.measure.force(offsets)
+        pull = s * self.beta * gradients
+        # In place: new arrays of many parameters cost more than what is done to them.
+        pull += self.measure.force(offsets)
         if self.gamma:
-            pull = pull + s * self.gamma * offsets
-        return (1 - s) * z + self.shape.pull(pull)
+            pull += s * self.gamma * offsets
+        result = self.shape.pull(pull)
+        if s < 1:
+            result += (1 - s) * z
+        return result
 
 
 @dataclass
@@ -101,16 +106,18 @@ def move(
     basin, shape = law.basin, law.shape
     share, step, count = stride.draw(rng, is_tuned)
     start = rng.standard_normal(chains.z.shape)
-    z, offsets, gradients = chains.z, chains.offsets, chains.gradients
+    z, offsets, gradients = chains.z.copy(), chains.offsets, chains.gradients
     # A trajectory that leaves all bounds is rejected at its end.
     with np.errstate(over="ignore", invalid="ignore"):
         momentum = start - step / 2 * law.slope(s, z, offsets, gradients)
         for index in range(count):
-            z = z + step * momentum
+            z += step * momentum
             offsets = shape.apply(z)
             gradients = basin.slope(offsets)
             weight = step if index < count - 1 else step / 2
-            momentum = momentum - weight * law.slope(s, z, offsets, gradients)
+            slope = law.slope(s, z, offsets, gradients)
+            slope *= weight
+            momentum -= slope
         rises = basin.rise(offsets)
         gain = (
             law.potential(s, chains.z, chains.offsets, chains.rises)

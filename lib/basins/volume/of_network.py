@@ -57,7 +57,11 @@ def network_basin(
         return evaluator.losses(steps, np.ones(len(steps)), 1)[:, 0]
 
     def gradient(points: Array) -> Array:
-        return evaluator.gradients((points - minimum) * scale) * scale
+        steps = points - minimum
+        steps *= scale
+        slopes = evaluator.gradients(steps)
+        slopes *= scale
+        return slopes
 
     @functools.cache
     def curvature() -> CurvatureProducts:
