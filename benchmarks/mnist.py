@@ -7,6 +7,8 @@ has, converged or not.
     BASINS_DATA=data python benchmarks/mnist.py --json benchmarks/records/mnist.json
 """
 
+import functools
+
 import numba
 import numpy as np
 import torch
@@ -48,26 +50,32 @@ def trained_basin(norms: float) -> Basin:
     return network_basin(network, network.theta, landscapes, THRESHOLD, scale, r_max)
 
 
+def measure(basin: Basin, estimator: str, losses: float, found: list[Volume]) -> None:
+    """Add a volume to `found`."""
+    found.append(
+        estimate(basin, estimator, directions=DIRECTIONS, max_evaluations=losses, stderr=1.0)
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = options((__doc__ or "").splitlines()[0])
     parser.add_argument("--norms", type=float, default=1.5, help="where basins end (default 1.5)")
-    parser.add_argument("--losses", type=float, default=1e6, help="of annealed (default 1e6)")
+    parser.add_argument("--losses", type=float, default=4e5, help="of annealed (default 4e5)")
     asked = parser.parse_args()
     numba.set_num_threads(min(asked.threads, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(asked.threads)
     rows: list[dict[str, object]] = []
+    found: list[Volume] = []
     with threadpool_limits(asked.threads, user_api="blas"):
         basin = trained_basin(asked.norms)
         for estimator in ("rays", "importance", "annealed"):
-            found: list[Volume] = []
-            options_ = {"directions": DIRECTIONS, "max_evaluations": asked.losses, "stderr": 1.0}
-            wall = seconds(lambda: found.append(estimate(basin, estimator, **options_)))  # noqa: B023
-            volume = found[0]
+            wall = seconds(functools.partial(measure, basin, estimator, asked.losses, found))
+            volume = found[-1]
             rows.append(
                 {
                     "estimator": estimator,
-                    "ln V, nats": volume.log_volume,
+                    "ln V, nats": f"{volume.log_volume:.2f}",
                     "stated error": volume.stderr,
                     "lower bound": volume.is_lower_bound,
                     "converged": volume.is_converged,
@@ -75,7 +83,6 @@ def main() -> None:
                     "seconds": wall,
                 }
             )
-            print(rows[-1], dict(volume.diagnostics), flush=True)
     title = f"Volumes of {basin.num_parameters:,} parameters, {asked.norms:g} norms"
     report(title, rows, asked.threads, asked.json)
 
