@@ -20,7 +20,7 @@ from basins.volume.path import summarize
 
 Array = NDArray[np.float64]
 
-MOVES = ("chords", "hmc")
+MOVES = ("chords", "axes", "hmc")
 FEW_PARAMETERS = 10  # up to which chords are the default even where there is a gradient
 FIRST_NODES, FIRST_SWEEPS = 9, 16
 MOST_GROWTH = 8.0  # of the sweeps from one round to the next
@@ -46,7 +46,7 @@ def annealed(
     shape
         A guess at the map that makes it round; its scale does not matter.
     moves
-        "chords" or "hmc".
+        One of `MOVES`.
     stderr
         Nats to reach.
     max_evaluations
@@ -63,7 +63,7 @@ def annealed(
     if moves == "hmc":
         walker = tempered.Walker(basin, measure, shape, max_evaluations)
     else:
-        walker = restricted.Walker(basin, measure, shape, stderr)
+        walker = restricted.Walker(basin, measure, shape, moves, stderr)
     walker.pilot(streams.generator(*names, "pilot"))
     nodes, sweeps, rounds = FIRST_NODES, FIRST_SWEEPS, 0
     while True:

@@ -8,19 +8,28 @@ Three curves, in coordinates z in which the basin is nearly round:
 - `ray` from the minimum through the point.
 - `chord`, straight and in a random direction (hit-and-run: Smith 1984), for sets that circles and
   rays cannot walk through.
+
+Or in place of the chord along each `axis` of z in turn (Gibbs): n moves for one, but where faces and
+edges lie along the axes each is as long as the body is wide, where a chord ends at the first of n
+faces. A simplex of n = 1,000 is forgotten in three rounds of its axes; by chords, or gradients that
+see one face at a time, it never was.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
 from basins.volume.basin import Basin
-from basins.volume.curves import CURVES, NUM_UNIFORMS, Curves, combined, square
+from basins.volume.curves import NUM_UNIFORMS, Curves, combined, square
 from basins.volume.measures import Measure
 
 Array = NDArray[np.float64]
+
+SETS = {"chords": ("circle", "ray", "chord"), "axes": ("circle", "ray", "axis")}
+FIRST_WIDTHS = {"circle": 1.0, "chord": 1.0, "axis": 1.0}  # a ray's is 2 / n
+NUM_PARTS = 16  # sweeps that together go along all axes once
 
 
 @dataclass(frozen=True)
@@ -64,25 +73,49 @@ class Chains:
         Bracket width by curve.
     num_evaluations
         Points at which the basin was asked.
+    axes
+        Axes that are still to come before all are due again.
     """
 
     z: Array
     offsets: Array
     widths: dict[str, float]
     num_evaluations: int = 0
+    axes: list[int] = field(default_factory=list)
 
 
-def first_widths(num_parameters: int) -> dict[str, float]:
-    """Return bracket widths to begin with, of the curves there are in n dimensions."""
+def first_widths(num_parameters: int, moves: str = "chords") -> dict[str, float]:
+    """Return bracket widths to begin with, of the curves of `moves` there are in n dimensions."""
     if num_parameters == 1:
         return {"chord": 1.0}
-    return dict(zip(CURVES, (1.0, 2.0 / num_parameters, 1.0), strict=True))
+    return {curve: FIRST_WIDTHS.get(curve, 2.0 / num_parameters) for curve in SETS[moves]}
 
 
 def sweep(law: Law, chains: Chains, rng: np.random.Generator, is_tuned: bool) -> None:
-    """Move every chain once along each curve that it has a width for."""
+    """Move every chain once along each curve that it has a width for, along axes one in 16."""
     for curve in list(chains.widths):
-        move(law, chains, curve, rng, is_tuned)
+        times = -(-chains.z.shape[1] // NUM_PARTS) if curve == "axis" else 1
+        for _ in range(times):
+            move(law, chains, curve, rng, is_tuned)
+
+
+def directions(chains: Chains, curve: str, rng: np.random.Generator) -> Array:
+    """Return what every chain moves along in z, shape (chains, n)."""
+    z = chains.z
+    if curve == "ray":
+        return z
+    if curve == "axis":
+        if not chains.axes:
+            chains.axes = rng.permutation(z.shape[1]).tolist()
+        w = np.zeros_like(z)
+        w[:, chains.axes.pop()] = 1
+        return w
+    w = rng.standard_normal(z.shape)
+    if curve == "circle":
+        squares = np.einsum("ki,ki->k", z, z)
+        w -= (np.einsum("ki,ki->k", w, z) / squares)[:, None] * z
+        w *= np.sqrt(squares / np.einsum("ki,ki->k", w, w))[:, None]
+    return w
 
 
 def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tuned: bool) -> None:
@@ -93,14 +126,12 @@ def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tune
     """
     z, x = chains.z, chains.offsets
     count, n = z.shape
-    w, y = z, x
-    if curve != "ray":
-        w = rng.standard_normal((count, n))
-        if curve == "circle":
-            squares = np.einsum("ki,ki->k", z, z)
-            w -= (np.einsum("ki,ki->k", w, z) / squares)[:, None] * z
-            w *= np.sqrt(squares / np.einsum("ki,ki->k", w, w))[:, None]
-        y = law.shape.apply(w)
+    w = directions(chains, curve, rng)
+    if curve == "axis":
+        # All chains move along the same one, so it is mapped once.
+        y = np.repeat(law.shape.apply(w[:1]), count, axis=0)
+    else:
+        y = x if curve == "ray" else law.shape.apply(w)
     energy = law.along(z, w, x, y)
     # At the start a = 1 and b = 0.
     levels = energy[:, 0] + energy[:, 3] + rng.exponential(size=count)
@@ -110,7 +141,8 @@ def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tune
         # A bracket that would close around the circle begins with all of it.
         width = width if width < widest / 4 else widest
     power = n if curve == "ray" else 0
-    curves = Curves(curve, x, y, energy, square(x, y), power, levels, width, widest)
+    kind = "chord" if curve == "axis" else curve
+    curves = Curves(kind, x, y, energy, square(x, y), power, levels, width, widest)
     t, asked = law.basin.slice_draw(curves, rng.random((count, NUM_UNIFORMS)))
     chains.num_evaluations += asked
     chains.z, chains.offsets = combined(curves, t, z, w), combined(curves, t, x, y)

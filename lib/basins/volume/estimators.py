@@ -58,9 +58,10 @@ def estimate(
     max_evaluations
         Losses after which `annealed` stops in any case.
     moves
-        Of `annealed`: `chords`, which need no gradient, or `hmc`, which follow it; by default the
-        latter where there is a gradient and more than 10 parameters, and the former again where no
-        draw of the latter ended inside the basin.
+        Of `annealed`: `chords`, which need no gradient; `axes`, the same with chords along each
+        axis of the shape in turn, for losses with kinks along them; or `hmc`, which follow the
+        gradient. By default the last where there is a gradient and more than 10 parameters, and
+        the first again where no draw of `hmc` ended inside the basin.
     preconditioner
         Where the shape to start from comes from: `diagonal` (Hutchinson), `low_rank` (Lanczos) or
         `full` curvature, each from the gradient; the diagonal of `gauss_newton`, which networks'

@@ -33,16 +33,16 @@ class Walker:
     """
 
     def __init__(
-        self, basin: Basin, measure: Measure, shape: Preconditioner, stderr: float
+        self, basin: Basin, measure: Measure, shape: Preconditioner, moves: str, stderr: float
     ) -> None:
-        self.basin, self.measure, self.shape = basin, measure, shape
+        self.basin, self.measure, self.shape, self.moves = basin, measure, shape, moves
         self.num_mass_draws = max(MIN_MASS_DRAWS, int(np.ceil(24 / stderr**2)))
         self.num_evaluations = 0
 
     def pilot(self, rng: np.random.Generator) -> None:
         """Learn the shape from chains under the last law."""
         z, _, _ = self._start(rng)
-        widths = chords.first_widths(self.basin.num_parameters)
+        widths = chords.first_widths(self.basin.num_parameters, self.moves)
         chains = chords.Chains(z, self.shape.apply(z), widths)
         kept = []
         for index in range(PILOT_SWEEPS):
@@ -55,7 +55,10 @@ class Walker:
             elif not is_early:
                 kept.append(chains.z)
         self.num_evaluations += chains.num_evaluations
-        self.shape = learn_shape(self.shape, np.stack(kept))
+        self._learn(np.stack(kept))
+
+    def _learn(self, draws: Array) -> None:
+        self.shape = learn_shape(self.shape, draws, may_turn=self.moves != "axes")
 
     def _start(self, rng: np.random.Generator) -> tuple[Array, Reference, float]:
         """Return draws of the reference inside the basin, the reference, and its mass inside."""
@@ -83,7 +86,8 @@ class Walker:
         """Walk along the path and back, with `num_sweeps` at each of `num_nodes`."""
         z, reference, mass = self._start(rng)
         chains = chords.Chains(z, self.shape.apply(z), {})
-        widths = [chords.first_widths(self.basin.num_parameters) for _ in range(num_nodes)]
+        n = self.basin.num_parameters
+        widths = [chords.first_widths(n, self.moves) for _ in range(num_nodes)]
         last = LastDraws(num_sweeps)
 
         def sweep(s: float, index: int, is_tuned: bool) -> Seen:
@@ -98,7 +102,7 @@ class Walker:
 
         walked = walk(sweep, num_nodes, num_sweeps)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
-        self.shape = learn_shape(self.shape, walked.draws)
+        self._learn(walked.draws)
         mass_error = np.sqrt((1 - mass) / (mass * self.num_mass_draws))
         rises = np.stack(last.rises) / self.basin.height
         distances = np.stack(last.distances) / self.basin.r_max

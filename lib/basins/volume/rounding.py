@@ -66,7 +66,7 @@ def fit_scale(
     return Fit(reference, z[is_inside], tries * NUM_TRIALS)
 
 
-def learn_shape(shape: Preconditioner, draws: Array) -> Preconditioner:
+def learn_shape(shape: Preconditioner, draws: Array, may_turn: bool = True) -> Preconditioner:
     """Return the shape in which draws of z would be rounder.
 
     A shrunk estimate: the draws' second moments count for as many as are independent, the shape so
@@ -78,6 +78,8 @@ def learn_shape(shape: Preconditioner, draws: Array) -> Preconditioner:
         The map so far.
     draws
         Of z about the minimum, shape (draws, chains, n).
+    may_turn
+        Whether axes may be learned, or only lengths.
     """
     n = draws.shape[-1]
     y = draws if shape.vectors is None or shape.has_all_lengths else draws @ shape.vectors
@@ -90,7 +92,7 @@ def learn_shape(shape: Preconditioner, draws: Array) -> Preconditioner:
     mean = (float(variances.sum()) + rest * (n - len(variances))) / n
     count = num_independent(squares)
     axes = np.eye(n) if shape.vectors is None and n <= MAX_DENSE else shape.vectors
-    has_draws = n <= MAX_DENSE and count >= DENSE_DRAWS * n
+    has_draws = may_turn and n <= MAX_DENSE and count >= DENSE_DRAWS * n
     # Vectors may be given as an operator, which has lengths to be learned but no columns.
     if has_draws and shape.has_all_lengths and isinstance(axes, np.ndarray):
         flat = y.reshape(-1, n)

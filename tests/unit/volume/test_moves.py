@@ -15,6 +15,7 @@ from scipy.stats import kstest
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import chords, hmc, path
 from basins.volume.basin import Basin
+from basins.volume.curves import CURVES
 from basins.volume.integration import Seen, clenshaw_curtis, crowded, walk
 from basins.volume.measures import Gaussian, Lebesgue, Reference
 from basins.volume.rounding import fit_scale, learn_shape, num_independent
@@ -44,7 +45,7 @@ def assert_same_law(one, other):
         assert kstest(function(one), function(other)).pvalue > LEAST_P
 
 
-@pytest.mark.parametrize("curve", chords.CURVES)
+@pytest.mark.parametrize("curve", [*CURVES, "axis"])
 @pytest.mark.parametrize("tilt", [0.0, 1.5])
 def test_chords_leave_their_law(curve, tilt, seed):
     rng = np.random.default_rng(seed)
@@ -73,11 +74,25 @@ def test_chords_leave_a_gaussian_restricted(seed):
         return x[np.abs(x).max(axis=1) < 1][:COUNT]
 
     start = draws()
-    chains = chords.Chains(shape.solve(start), start, dict.fromkeys(chords.CURVES, 1.0))
+    chains = chords.Chains(shape.solve(start), start, dict.fromkeys([*CURVES, "axis"], 1.0))
     law = chords.Law(basin, measure, shape, 0.0)
-    for curve in chords.CURVES * 2:
+    for curve in (*CURVES, "axis", "axis") * 2:
         chords.move(law, chains, curve, rng, is_tuned=False)
     assert_same_law(chains.offsets, draws())
+
+
+def test_sixteen_sweeps_go_along_every_axis_once(seed):
+    n = 48
+    basin = Basin(lambda x: np.abs(x).max(axis=1), np.zeros(n), 1.0)
+    shape = Preconditioner.diagonal(np.ones(n))
+    chains = chords.Chains(np.zeros((4, n)), np.zeros((4, n)), {"axis": 2.0})
+    rng = np.random.default_rng(seed)
+    for count in range(1, 17):
+        chords.sweep(chords.Law(basin, Lebesgue(), shape, 0.0), chains, rng, is_tuned=False)
+        assert ((chains.z != 0).sum(axis=1) == 3 * count).all()
+    # Every one was drawn anew from the uniform law on (-1, 1).
+    assert kstest(chains.z.ravel(), "uniform", (-1, 2)).pvalue > LEAST_P
+    assert (chains.offsets == chains.z).all()
 
 
 @pytest.mark.parametrize("s", [0.0, 0.4, 1.0])
@@ -238,6 +253,9 @@ def test_shape_is_learned_from_independent_draws(seed):
     assert matrix @ matrix.T == pytest.approx(
         factor @ factor.T, abs=0.1 * (factor @ factor.T).max()
     )
+    kept = learn_shape(Preconditioner.diagonal(np.ones(n)), draws, may_turn=False)
+    assert kept.vectors is None
+    assert kept.values**2 == pytest.approx(np.diag(factor @ factor.T), rel=0.1)
     low = Preconditioner(np.ones(2), np.eye(n)[:, :2], 1.0, n)
     spread = rng.normal(size=(400, 32, n)) * [3.0, 2.0, 0.5, 0.5, 0.5, 0.5]
     learned = learn_shape(low, spread)
