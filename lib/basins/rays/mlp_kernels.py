@@ -271,10 +271,19 @@ def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) ->
     """Add what the weights and biases of one layer get from a block, whose input is `x`."""
     fan_out, count = slopes.shape
     fan_in = x.shape[0]
-    block = room[: fan_out * fan_in].reshape(fan_out, fan_in)
-    np.dot(slopes, x.T, block)
-    for i in range(fan_out * fan_in):
-        gradient[i] += room[i]
+    if fan_out * fan_in * count > SMALL:
+        block = room[: fan_out * fan_in].reshape(fan_out, fan_in)
+        np.dot(slopes, x.T, block)
+        for i in range(fan_out * fan_in):
+            gradient[i] += room[i]
+    else:
+        for j in range(fan_out):
+            for i in range(fan_in):
+                # In the arrays' precision: in another every term would be converted.
+                total = slopes.dtype.type(0)
+                for e in range(count):
+                    total += slopes[j, e] * x[i, e]
+                gradient[j * fan_in + i] += total
     for j in range(fan_out):
         total = 0.0
         for e in range(count):
@@ -283,21 +292,58 @@ def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) ->
 
 
 @njit(cache=True, fastmath=FAST)
-def pass_back(back: Numbers, x: Numbers) -> None:
-    """Replace rectified activations `x` by their slopes: `back`, but where a unit is at rest 0."""
+def pass_back(weights: Numbers, slopes: Numbers, back: Numbers, x: Numbers) -> None:
+    """Replace rectified activations `x` by their slopes, 0 where a unit is at rest.
+
+    Parameters
+    ----------
+    weights, slopes
+        Of the layer above, and of its outputs.
+    back
+        Room for the slopes of all activations, shape of `x`.
+    """
+    if weights.size * x.shape[1] > SMALL:
+        np.dot(weights.T, slopes, back)
+    else:
+        back[:] = 0
+        for j in range(weights.shape[0]):
+            for i in range(weights.shape[1]):
+                weight = weights[j, i]
+                for e in range(x.shape[1]):
+                    back[i, e] += weight * slopes[j, e]
     for i in range(x.shape[0]):
         for e in range(x.shape[1]):
             x[i, e] = back[i, e] if x[i, e] > 0 else 0 * x[i, e]
 
 
+class GradientRoom(NamedTuple):
+    """Memory for a gradient: of activations, slopes, a layer's sums, two numbers an example."""
+
+    memory: Numbers
+    behind: Numbers
+    layer: Numbers
+    top: Numbers
+    sums: Numbers
+
+
 @njit(cache=True)
-def sum_gradient(theta: Numbers, problem: Problem, gradient: Numbers) -> None:
+def gradient_room(problem: Problem, theta: Numbers) -> GradientRoom:
+    """Return memory for gradients at points like `theta`."""
+    widths = problem.widths
+    return GradientRoom(
+        np.empty(widths[1:].sum() * BLOCK, theta.dtype),
+        np.empty(widths.max() * BLOCK, theta.dtype),
+        np.empty(len(theta), theta.dtype),
+        np.empty(BLOCK, theta.dtype),
+        np.empty(BLOCK, theta.dtype),
+    )
+
+
+@njit(cache=True)
+def sum_gradient(theta: Numbers, problem: Problem, gradient: Numbers, room: GradientRoom) -> None:
     """Add the gradient of the summed loss at one point to `gradient`, float64, shape (n,)."""
     widths, edges = problem.widths, problem.edges
-    memory = np.empty(widths[1:].sum() * BLOCK, theta.dtype)
-    behind = np.empty(widths.max() * BLOCK, theta.dtype)
-    room = np.empty(len(theta), theta.dtype)
-    top, sums = np.empty(BLOCK, theta.dtype), np.empty(BLOCK, theta.dtype)
+    memory, behind, layer_room, top, sums = room
     for block in range(len(edges) - 1):
         begin, end = edges[block], edges[block + 1]
         count = end - begin
@@ -311,15 +357,14 @@ def sum_gradient(theta: Numbers, problem: Problem, gradient: Numbers) -> None:
             stop = at
             at -= fan_out * fan_in + fan_out
             if layer == 0:
-                add_slopes(slopes, first, gradient[:stop], room)
+                add_slopes(slopes, first, gradient[:stop], layer_room)
                 break
             used -= fan_in * count
             x = memory[used : used + fan_in * count].reshape(fan_in, count)
-            add_slopes(slopes, x, gradient[at:stop], room)
+            add_slopes(slopes, x, gradient[at:stop], layer_room)
             weights = theta[at : at + fan_out * fan_in].reshape(fan_out, fan_in)
             back = behind[: fan_in * count].reshape(fan_in, count)
-            np.dot(weights.T, slopes, back)
-            pass_back(back, x)
+            pass_back(weights, slopes, back, x)
             slopes = x
 
 
@@ -329,7 +374,10 @@ def mean_gradients(points: Numbers, problem: Problem, gradients: Numbers) -> Non
 
     Sums over a block run in the precision of `points`, those over blocks in float64.
     """
+    if not len(points):
+        return
+    room = gradient_room(problem, points[0])
     for p in range(len(points)):
         gradients[p] = 0
-        sum_gradient(points[p], problem, gradients[p])
+        sum_gradient(points[p], problem, gradients[p], room)
         gradients[p] /= problem.edges[-1]

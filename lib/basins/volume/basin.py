@@ -10,6 +10,7 @@ from basins.directions import full
 from basins.directions.diagonal import from_diagonal
 from basins.directions.preconditioner import Preconditioner
 from basins.volume.curves import Curves, slice_draw
+from basins.volume.trajectories import Forces, Phase, leapfrog
 
 Array = NDArray[np.float64]
 
@@ -41,6 +42,9 @@ class Basin:
     slicer
         Draws as `curves.slice_draw` does, (curves, uniforms) -> (positions, losses asked), where
         a faster way is known; None where there is none.
+    leaper
+        Follows trajectories as `trajectories.leapfrog` does, (forces, start, step, count) -> end,
+        where a faster way is known.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class Basin:
     hessian_products: Callable[[Array], Array] | None = None
     gauss_newton_products: Callable[[Array], Array] | None = None
     slicer: Callable[[Curves, Array], tuple[Array, int]] | None = None
+    leaper: Callable[[Forces, Phase, float, int], Phase] | None = None
     loss_at_minimum: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +135,12 @@ class Basin:
         if self.slicer is not None:
             return self.slicer(curves, uniforms)
         return slice_draw(curves, uniforms, self.is_inside)
+
+    def leapfrog(self, forces: Forces, start: Phase, step: float, count: int) -> Phase:
+        """Follow trajectories in the loss; see `trajectories.leapfrog`."""
+        if self.leaper is not None:
+            return self.leaper(forces, start, step, count)
+        return leapfrog(forces, start, step, count, self.slope)
 
     def rise(self, offsets: Array) -> Array:
         """Return the loss above the minimum's, shape (k,); infinite where it is no number."""

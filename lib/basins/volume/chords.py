@@ -9,10 +9,10 @@ Three curves, in coordinates z in which the basin is nearly round:
 - `chord`, straight and in a random direction (hit-and-run: Smith 1984), for sets that circles and
   rays cannot walk through.
 
-Or in place of the chord along each `axis` of z in turn (Gibbs): n moves for one, but where faces and
-edges lie along the axes each is as long as the body is wide, where a chord ends at the first of n
-faces. A simplex of n = 1,000 is forgotten in three rounds of its axes; by chords, or gradients that
-see one face at a time, it never was.
+Or in place of the chord along each `axis` of z in turn (Gibbs): n moves for one, but where faces
+and edges lie along the axes each is as long as the body is wide, where a chord ends at the first of
+n faces. A simplex of n = 1,000 is forgotten in a few rounds of its axes; by chords, or by gradients
+that see one face at a time, it never was.
 """
 
 from dataclasses import dataclass, field

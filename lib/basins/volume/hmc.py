@@ -13,6 +13,7 @@ from basins.directions.preconditioner import Preconditioner
 from basins.volume.basin import Basin
 from basins.volume.measures import Measure
 from basins.volume.stride import Stride
+from basins.volume.trajectories import Forces, Phase
 
 Array = NDArray[np.float64]
 
@@ -54,17 +55,15 @@ class Tempered:
         narrowed = (1 - s) / 2 * np.einsum("ki,ki->k", z, z)
         return np.asarray(narrowed + s * self.target(offsets, rises) + self.measure.energy(offsets))
 
-    def slope(self, s: float, z: Array, offsets: Array, gradients: Array) -> Array:
-        """Return the gradient of U_s in z, shape (k, n)."""
-        pull = s * self.beta * gradients
-        # In place: new arrays of many parameters cost more than what is done to them.
-        pull += self.measure.force(offsets)
-        if self.gamma:
-            pull += s * self.gamma * offsets
-        result = self.shape.pull(pull)
-        if s < 1:
-            result += (1 - s) * z
-        return result
+    def forces(self, s: float) -> Forces:
+        """Return what the gradient of U_s is made of."""
+        return Forces(
+            shape=self.shape,
+            spring=1 - s,
+            weight=s * self.beta,
+            stiffness=s * self.gamma + self.measure.stiffness,
+            constant=self.measure.force(np.zeros(self.basin.num_parameters)),
+        )
 
 
 @dataclass
@@ -103,35 +102,27 @@ def move(
     is_tuned: bool,
 ) -> float:
     """Move every chain once under the law at `s`; return the mean probability of acceptance."""
-    basin, shape = law.basin, law.shape
+    basin = law.basin
     share, step, count = stride.draw(rng, is_tuned)
-    start = rng.standard_normal(chains.z.shape)
-    z, offsets, gradients = chains.z.copy(), chains.offsets, chains.gradients
+    momentum = rng.standard_normal(chains.z.shape)
+    start = Phase(chains.z, chains.offsets, chains.gradients, momentum)
     # A trajectory that leaves all bounds is rejected at its end.
     with np.errstate(over="ignore", invalid="ignore"):
-        momentum = start - step / 2 * law.slope(s, z, offsets, gradients)
-        for index in range(count):
-            z += step * momentum
-            offsets = shape.apply(z)
-            gradients = basin.slope(offsets)
-            weight = step if index < count - 1 else step / 2
-            slope = law.slope(s, z, offsets, gradients)
-            slope *= weight
-            momentum -= slope
-        rises = basin.rise(offsets)
+        end = basin.leapfrog(law.forces(s), start, step, count)
+        rises = basin.rise(end.offsets)
         gain = (
             law.potential(s, chains.z, chains.offsets, chains.rises)
-            - law.potential(s, z, offsets, rises)
-            + ((start**2).sum(axis=1) - (momentum**2).sum(axis=1)) / 2
+            - law.potential(s, end.z, end.offsets, rises)
+            + ((momentum**2).sum(axis=1) - (end.momentum**2).sum(axis=1)) / 2
         )
-    chains.num_evaluations += (2 * count + 1) * len(z)
+    chains.num_evaluations += (2 * count + 1) * len(momentum)
     probability = np.exp(np.minimum(np.where(np.isfinite(gain), gain, -np.inf), 0))
     acceptance = float(probability.mean())
     if is_tuned:
-        stride.tune(acceptance - ACCEPTANCE, share, chains.z, z, momentum, probability)
-    yes = rng.random(len(z)) < probability
-    chains.z = np.where(yes[:, None], z, chains.z)
-    chains.offsets = np.where(yes[:, None], offsets, chains.offsets)
-    chains.gradients = np.where(yes[:, None], gradients, chains.gradients)
+        stride.tune(acceptance - ACCEPTANCE, share, chains.z, end.z, end.momentum, probability)
+    yes = rng.random(len(momentum)) < probability
+    chains.z = np.where(yes[:, None], end.z, chains.z)
+    chains.offsets = np.where(yes[:, None], end.offsets, chains.offsets)
+    chains.gradients = np.where(yes[:, None], end.gradients, chains.gradients)
     chains.rises = np.where(yes, rises, chains.rises)
     return acceptance

@@ -16,14 +16,15 @@ class Lebesgue:
     """Volume in the parameters' own units."""
 
     name = "lebesgue"
+    stiffness = 0.0
 
     def energy(self, offsets: Array) -> Array:
         """Return minus the log density at points relative to the minimum (..., n): zero."""
         return np.zeros(offsets.shape[:-1])
 
     def force(self, offsets: Array) -> Array:
-        """Return the gradient of `energy`, shape (..., n)."""
-        return np.broadcast_to(np.float64(0), offsets.shape)
+        """Return the gradient of `energy`, stiffness x + a constant, shape (..., n): zeros."""
+        return np.zeros(offsets.shape)
 
     def along(self, x: Array, y: Array) -> Array:
         """Return coefficients of `energy` at a x + b y, see `Gaussian.along`: zeros."""
@@ -46,6 +47,11 @@ class Gaussian:
     sigma: float
     name = "gaussian"
 
+    @property
+    def stiffness(self) -> float:
+        """Weight of |x|^2 / 2 in `energy`."""
+        return 1 / self.sigma**2
+
     def energy(self, offsets: Array) -> Array:
         """Return minus the log density at points relative to the minimum, shape (...)."""
         x = offsets + self.shift
@@ -54,7 +60,7 @@ class Gaussian:
         return np.asarray(squares / (2 * self.sigma**2) + n / 2 * np.log(2 * np.pi * self.sigma**2))
 
     def force(self, offsets: Array) -> Array:
-        """Return the gradient of `energy`, shape (..., n)."""
+        """Return the gradient of `energy`, stiffness x + a constant, shape (..., n)."""
         return (offsets + self.shift) / self.sigma**2
 
     def along(self, x: Array, y: Array) -> Array:

@@ -13,14 +13,16 @@ from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood, share_out
 from basins.rays.products import CurvatureProducts
 from basins.rays.torch_path import TorchEvaluator
-from basins.volume import mlp_curves
+from basins.volume import mlp_curves, mlp_trajectories
 from basins.volume.basin import Basin
 from basins.volume.curves import CURVES, Curves
+from basins.volume.trajectories import Forces, Phase
 
 Array = NDArray[np.float64]
 
 POINTS_A_CURVE = 4  # or so, that a slice asks for
 Slicer = Callable[[Curves, Array], tuple[Array, int]]
+Leaper = Callable[[Forces, Phase, float, int], Phase]
 
 
 def network_basin(
@@ -74,9 +76,10 @@ def network_basin(
     def gauss_newton_products(directions: Array) -> Array:
         return curvature().gauss_newton(directions * scale) * scale
 
-    slicer = None
+    slicer = leaper = None
     if isinstance(evaluator, NumbaEvaluator):
         slicer = slicer_of(evaluator, threshold, scale, r_max)
+        leaper = leaper_of(evaluator, scale)
     return Basin(
         loss,
         minimum,
@@ -86,6 +89,7 @@ def network_basin(
         hessian_products=hessian_products,
         gauss_newton_products=gauss_newton_products,
         slicer=slicer,
+        leaper=leaper,
     )
 
 
@@ -122,3 +126,23 @@ def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: 
         return positions, int(asked.sum())
 
     return draw
+
+
+def leaper_of(evaluator: NumbaEvaluator, scale: Array) -> Leaper:
+    """Return what follows trajectories in a fully connected network's loss, compiled."""
+    problem, theta = evaluator.problem, evaluator.theta
+
+    def follow(forces: Forces, start: Phase, step: float, count: int) -> Phase:
+        push = mlp_trajectories.push_of(forces, scale, step, count)
+        z, momentum = start.z.copy(), start.momentum.copy()
+        offsets, gradients = start.offsets.copy(), start.gradients.copy()
+
+        def work(rows: slice) -> None:
+            mlp_trajectories.leap(
+                push, theta, problem, z[rows], offsets[rows], gradients[rows], momentum[rows]
+            )
+
+        share_out(work, len(z), 3 * count * z.size * int(problem.edges[-1]))
+        return Phase(z, offsets, gradients, momentum)
+
+    return follow

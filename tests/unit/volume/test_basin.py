@@ -51,7 +51,7 @@ def test_basin_refuses(changed, message):
     [
         ({"estimator": "magic"}, "estimator: 'magic' is not known; allowed are rays, importance"),
         ({"measure": "haar"}, "measure: 'haar' is not known; allowed are lebesgue, gaussian"),
-        ({"moves": "nuts"}, "moves: 'nuts' is not known; allowed are chords, hmc"),
+        ({"moves": "nuts"}, "moves: 'nuts' is not known; allowed are chords, axes, hmc"),
         ({"moves": "hmc"}, "moves: 'hmc' needs the basin's gradient"),
         ({"preconditioner": "kfac"}, "preconditioner: 'kfac' is not known; allowed are diagonal"),
         ({"preconditioner": "full"}, "preconditioner: 'full' needs the basin's gradient"),

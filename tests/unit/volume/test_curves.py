@@ -4,32 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from small_networks import CASES, basin_of
 
 from basins.directions.preconditioner import Preconditioner
-from basins.models.functional import Network, build
-from basins.rays.landscapes import Landscapes
 from basins.volume import chords, curves
 from basins.volume.measures import Gaussian, Lebesgue
-from basins.volume.of_network import network_basin
-
-CASES = [
-    ("linear", "cross_entropy", 3),
-    ("mlp-4", "binary_cross_entropy", 1),
-    ("mlp-8x3", "cross_entropy", 3),
-    ("mlp-5-4", "squared_error", 2),
-]
-
-
-def basin_of(seed, model, loss, outputs, r_max):
-    random = np.random.default_rng(seed)
-    network = Network(build(model, (3,), outputs, seed).double())
-    inputs = torch.from_numpy(random.normal(size=(200, 3)))
-    targets = torch.from_numpy(random.integers(2, size=200))
-    landscapes = Landscapes(inputs, targets, (200,), loss)
-    scale = random.uniform(0.5, 2, network.num_parameters)
-    own = network_basin(network, network.theta, landscapes, 1e9, scale).loss_at_minimum
-    return network_basin(network, network.theta, landscapes, 1.2 * own, scale, r_max)
 
 
 @pytest.mark.parametrize("r_max", [0.7, np.inf])

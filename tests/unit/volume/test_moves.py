@@ -133,7 +133,7 @@ def test_slope_is_the_gradient_of_the_potential(seed):
     moves = step * np.eye(n)
     slopes = (potential(z + moves) - potential(z - moves)) / (2 * step)
     offsets = shape.apply(z)
-    exact = law.slope(0.3, z, offsets, basin.slope(offsets))[0]
+    exact = law.forces(0.3).slope(z, offsets, basin.slope(offsets))[0]
     assert slopes == pytest.approx(exact, rel=1e-6, abs=1e-6)
 
 

@@ -1,0 +1,193 @@
+"""Compiled leapfrog trajectories in a fully connected network's loss: a run of chains, one thread.
+
+Exploits: whole trajectories run in one call, so that small networks do not wait for Python between
+two steps, and chains of one thread never for those of another; the map to parameters is one matrix
+product for all of a thread's chains.
+
+The same steps as `trajectories.leapfrog`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from basins.directions.preconditioner import Preconditioner
+from basins.rays.mlp_kernels import (
+    FAST,
+    GradientRoom,
+    Numbers,
+    Problem,
+    gradient_room,
+    sum_gradient,
+)
+from basins.volume.trajectories import Forces
+
+
+class Push(NamedTuple):
+    """What drives chains, as the kernel takes it; see `trajectories.Forces`.
+
+    Attributes
+    ----------
+    values, vectors, rest
+        Of the matrix A, see `directions.Preconditioner`; `vectors` (n, 0) for the axes.
+    spring, weight, stiffness, constant
+        As there.
+    scale
+        Unit of each parameter, shape (n,).
+    step, num_steps
+        Of the trajectory.
+    """
+
+    values: Numbers
+    vectors: Numbers
+    rest: float
+    spring: float
+    weight: float
+    stiffness: float
+    constant: Numbers
+    scale: Numbers
+    step: float
+    num_steps: int
+
+
+def push_of(forces: Forces, scale: Numbers, step: float, count: int) -> Push:
+    """Return forces and steps as the kernel takes them."""
+    shape: Preconditioner = forces.shape
+    vectors = np.empty((shape.num_parameters, 0)) if shape.vectors is None else shape.vectors
+    return Push(
+        np.ascontiguousarray(shape.values),
+        np.ascontiguousarray(vectors),
+        float(shape.rest),
+        float(forces.spring),
+        float(forces.weight),
+        float(forces.stiffness),
+        np.ascontiguousarray(np.broadcast_to(forces.constant, len(scale))),
+        scale,
+        float(step),
+        int(count),
+    )
+
+
+@njit(cache=True, fastmath=FAST)
+def stretch(push: Push, rows: Numbers, inner: Numbers) -> None:
+    """Multiply `rows` (k, n) in place by the symmetric part of A: its lengths along its vectors.
+
+    `inner` is room for the coordinates along the vectors where they are fewer than n.
+    """
+    count, n = rows.shape
+    if len(push.values) == n:
+        for p in range(count):
+            for i in range(n):
+                rows[p, i] *= push.values[i]
+        return
+    np.dot(rows, push.vectors, inner)
+    for p in range(count):
+        for i in range(inner.shape[1]):
+            inner[p, i] *= push.values[i] - push.rest
+        for i in range(n):
+            rows[p, i] *= push.rest
+    rows += np.dot(inner, push.vectors.T)
+
+
+@njit(cache=True)
+def place(push: Push, z: Numbers, inner: Numbers, room: Numbers, x: Numbers) -> None:
+    """Put A z into `x`; `room` is as large."""
+    turns = push.vectors.shape[1] == z.shape[1]
+    to = room if turns else x
+    to[:] = z
+    stretch(push, to, inner)
+    if turns:
+        np.dot(to, push.vectors.T, x)
+
+
+@njit(cache=True, fastmath=FAST)
+def kick(
+    push: Push,
+    share: float,
+    z: Numbers,
+    x: Numbers,
+    gradients: Numbers,
+    inner: Numbers,
+    rooms: Numbers,
+    momentum: Numbers,
+) -> None:
+    """Change `momentum` by what the forces do in a share of a step; all rows are (k, n)."""
+    count, n = z.shape
+    pull, turned = rooms[0], rooms[1]
+    for p in range(count):
+        for i in range(n):
+            pull[p, i] = push.weight * gradients[p, i] + push.constant[i] + push.stiffness * x[p, i]
+    if push.vectors.shape[1] == n:
+        np.dot(pull, push.vectors, turned)
+        pull = turned
+    stretch(push, pull, inner)
+    by = share * push.step
+    for p in range(count):
+        for i in range(n):
+            momentum[p, i] -= by * (pull[p, i] + push.spring * z[p, i])
+
+
+@njit(cache=True)
+def leap_together(
+    push: Push,
+    theta: Numbers,
+    problem: Problem,
+    room: GradientRoom,
+    z: Numbers,
+    x: Numbers,
+    gradients: Numbers,
+    momentum: Numbers,
+) -> None:
+    """Take some chains along their trajectories, step by step; arguments as `leap`."""
+    count, n = z.shape
+    inner = np.empty((count, push.vectors.shape[1] if push.vectors.shape[1] < n else 0))
+    rooms = np.empty((2, count, n))
+    point = np.empty(n, theta.dtype)
+    kick(push, 0.5, z, x, gradients, inner, rooms, momentum)
+    for index in range(push.num_steps):
+        for p in range(count):
+            for i in range(n):
+                z[p, i] += push.step * momentum[p, i]
+        place(push, z, inner, rooms[0], x)
+        for p in range(count):
+            for i in range(n):
+                point[i] = x[p, i] * push.scale[i]
+                point[i] += theta[i]
+            gradients[p] = 0
+            sum_gradient(point, problem, gradients[p], room)
+            for i in range(n):
+                gradients[p, i] *= push.scale[i] / problem.edges[-1]
+        share = 1.0 if index < push.num_steps - 1 else 0.5
+        kick(push, share, z, x, gradients, inner, rooms, momentum)
+
+
+@njit(cache=True, nogil=True)
+def leap(
+    push: Push,
+    theta: Numbers,
+    problem: Problem,
+    z: Numbers,
+    x: Numbers,
+    gradients: Numbers,
+    momentum: Numbers,
+) -> None:
+    """Take all chains along their trajectories; see `trajectories.leapfrog`.
+
+    Parameters
+    ----------
+    push
+        Forces and steps.
+    theta
+        The minimum, shape (n,).
+    problem
+        Network and examples.
+    z, x, gradients, momentum
+        Of the start, replaced by those of the end, shape (k, n).
+    """
+    room = gradient_room(problem, theta)
+    # Where there is no product to share, one chain after another: it stays in the cache.
+    together = len(z) if push.vectors.shape[1] else 1
+    for p in range(0, len(z), together):
+        rows = slice(p, p + together)
+        leap_together(push, theta, problem, room, z[rows], x[rows], gradients[rows], momentum[rows])

@@ -1,0 +1,83 @@
+"""Leapfrog trajectories of many chains under a loss and quadratics.
+
+Steps of Störmer and Verlet (Neal 2011, *MCMC using Hamiltonian dynamics*, section 2.3), in
+coordinates z of x = A z. What a loss is weighed with and the quadratics are a few numbers, so that
+whole trajectories can run wherever the loss's gradient is known, compiled code included.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.directions.preconditioner import Preconditioner
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forces:
+    """The potential spring |z|^2 / 2 + weight L(x) + stiffness |x|^2 / 2 + constant . x, x = A z.
+
+    Attributes
+    ----------
+    shape
+        The matrix A.
+    spring, weight, stiffness
+        Numbers, none negative.
+    constant
+        Shape (n,).
+    """
+
+    shape: Preconditioner
+    spring: float
+    weight: float
+    stiffness: float
+    constant: Array
+
+    def slope(self, z: Array, offsets: Array, gradients: Array) -> Array:
+        """Return the potential's gradient in z, from that of the loss in x; all of shape (k, n)."""
+        pull = self.weight * gradients
+        # In place: new arrays of many parameters cost more than what is done to them.
+        pull += self.constant
+        if self.stiffness:
+            pull += self.stiffness * offsets
+        result = self.shape.pull(pull)
+        if self.spring:
+            result += self.spring * z
+        return result
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where chains are and how they move; arrays of shape (k, n).
+
+    Attributes
+    ----------
+    z, offsets, gradients
+        Points, A z, and gradients of the loss there.
+    momentum
+        Of z, for unit masses.
+    """
+
+    z: Array
+    offsets: Array
+    gradients: Array
+    momentum: Array
+
+
+def leapfrog(
+    forces: Forces, start: Phase, step: float, count: int, gradient: Callable[[Array], Array]
+) -> Phase:
+    """Return where `count` steps lead to; `gradient` is the loss's, at offsets (k, n)."""
+    z, offsets, gradients = start.z.copy(), start.offsets, start.gradients
+    momentum = start.momentum - step / 2 * forces.slope(z, offsets, gradients)
+    for index in range(count):
+        z += step * momentum
+        offsets = forces.shape.apply(z)
+        gradients = gradient(offsets)
+        slope = forces.slope(z, offsets, gradients)
+        slope *= step if index < count - 1 else step / 2
+        momentum -= slope
+    return Phase(z, offsets, gradients, momentum)
