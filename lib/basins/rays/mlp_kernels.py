@@ -251,9 +251,11 @@ def output_slopes(
                 y = outputs[c, e]
                 outputs[c, e] = exponential(y - top[e]) + 0 * y
                 sums[e] += outputs[c, e]
+        for e in range(count):
+            sums[e] = 1 / sums[e]
         for c in range(outputs.shape[0]):
             for e in range(count):
-                outputs[c, e] = outputs[c, e] / sums[e] - (1 if targets[e] == c else 0)
+                outputs[c, e] = outputs[c, e] * sums[e] - (1 if targets[e] == c else 0)
     elif kind == BINARY_CROSS_ENTROPY:
         for e in range(count):
             y = outputs[0, e]

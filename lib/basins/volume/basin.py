@@ -140,7 +140,7 @@ class Basin:
         """Follow trajectories in the loss; see `trajectories.leapfrog`."""
         if self.leaper is not None:
             return self.leaper(forces, start, step, count)
-        return leapfrog(forces, start, step, count, self.slope)
+        return leapfrog(forces, start, step, count, self.slope, self.rise)
 
     def rise(self, offsets: Array) -> Array:
         """Return the loss above the minimum's, shape (k,); infinite where it is no number."""

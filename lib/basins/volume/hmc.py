@@ -20,6 +20,11 @@ Array = NDArray[np.float64]
 ACCEPTANCE = 0.8
 
 
+def squares(rows: Array) -> Array:
+    """Return |row|^2 of rows (k, n), without a temporary."""
+    return np.asarray(np.einsum("ki,ki->k", rows, rows))
+
+
 @dataclass(frozen=True)
 class Tempered:
     """The laws exp(-U_s) from a Gaussian (s = 0) to the tempered loss (s = 1).
@@ -47,12 +52,12 @@ class Tempered:
         """Return beta (L - L_0) + gamma |x|^2 / 2 at points with these rises of the loss."""
         value = self.beta * rises
         if self.gamma:
-            value = value + self.gamma / 2 * np.einsum("ki,ki->k", offsets, offsets)
+            value = value + self.gamma / 2 * squares(offsets)
         return value
 
     def potential(self, s: float, z: Array, offsets: Array, rises: Array) -> Array:
         """Return U_s, shape (k,)."""
-        narrowed = (1 - s) / 2 * np.einsum("ki,ki->k", z, z)
+        narrowed = (1 - s) / 2 * squares(z) if s < 1 else 0.0
         return np.asarray(narrowed + s * self.target(offsets, rises) + self.measure.energy(offsets))
 
     def forces(self, s: float) -> Forces:
@@ -105,24 +110,24 @@ def move(
     basin = law.basin
     share, step, count = stride.draw(rng, is_tuned)
     momentum = rng.standard_normal(chains.z.shape)
-    start = Phase(chains.z, chains.offsets, chains.gradients, momentum)
+    start = Phase(chains.z, chains.offsets, chains.gradients, momentum, chains.rises)
     # A trajectory that leaves all bounds is rejected at its end.
     with np.errstate(over="ignore", invalid="ignore"):
         end = basin.leapfrog(law.forces(s), start, step, count)
-        rises = basin.rise(end.offsets)
         gain = (
             law.potential(s, chains.z, chains.offsets, chains.rises)
-            - law.potential(s, end.z, end.offsets, rises)
-            + ((momentum**2).sum(axis=1) - (end.momentum**2).sum(axis=1)) / 2
+            - law.potential(s, end.z, end.offsets, end.rises)
+            + (squares(momentum) - squares(end.momentum)) / 2
         )
     chains.num_evaluations += (2 * count + 1) * len(momentum)
     probability = np.exp(np.minimum(np.where(np.isfinite(gain), gain, -np.inf), 0))
     acceptance = float(probability.mean())
     if is_tuned:
         stride.tune(acceptance - ACCEPTANCE, share, chains.z, end.z, end.momentum, probability)
+    # Most are accepted: the others get back what they had.
     yes = rng.random(len(momentum)) < probability
-    chains.z = np.where(yes[:, None], end.z, chains.z)
-    chains.offsets = np.where(yes[:, None], end.offsets, chains.offsets)
-    chains.gradients = np.where(yes[:, None], end.gradients, chains.gradients)
-    chains.rises = np.where(yes, rises, chains.rises)
+    for name in ("z", "offsets", "gradients", "rises"):
+        reached = getattr(end, name)
+        reached[~yes] = getattr(chains, name)[~yes]
+        setattr(chains, name, reached)
     return acceptance

@@ -20,6 +20,7 @@ from basins.rays.mlp_kernels import (
     Problem,
     gradient_room,
     sum_gradient,
+    sum_losses,
 )
 from basins.volume.trajectories import Forces
 
@@ -128,66 +129,97 @@ def kick(
             momentum[p, i] -= by * (pull[p, i] + push.spring * z[p, i])
 
 
+class Ends(NamedTuple):
+    """Where trajectories end; arrays of shape (k, n), but losses (k, 1). See `trajectories.Phase`.
+
+    `z` and `momentum` begin as those of the start.
+    """
+
+    z: Numbers
+    x: Numbers
+    gradients: Numbers
+    momentum: Numbers
+    losses: Numbers
+
+
+@njit(cache=True)
+def some(ends: Ends, begin: int, end: int) -> Ends:
+    """Return the ends of a run of chains."""
+    return Ends(
+        ends.z[begin:end],
+        ends.x[begin:end],
+        ends.gradients[begin:end],
+        ends.momentum[begin:end],
+        ends.losses[begin:end],
+    )
+
+
 @njit(cache=True)
 def leap_together(
     push: Push,
     theta: Numbers,
     problem: Problem,
     room: GradientRoom,
-    z: Numbers,
     x: Numbers,
     gradients: Numbers,
-    momentum: Numbers,
+    ends: Ends,
 ) -> None:
     """Take some chains along their trajectories, step by step; arguments as `leap`."""
+    z, momentum = ends.z, ends.momentum
     count, n = z.shape
     inner = np.empty((count, push.vectors.shape[1] if push.vectors.shape[1] < n else 0))
     rooms = np.empty((2, count, n))
     point = np.empty(n, theta.dtype)
     kick(push, 0.5, z, x, gradients, inner, rooms, momentum)
     for index in range(push.num_steps):
+        is_last = index == push.num_steps - 1
         for p in range(count):
             for i in range(n):
                 z[p, i] += push.step * momentum[p, i]
-        place(push, z, inner, rooms[0], x)
+        place(push, z, inner, rooms[0], ends.x)
         for p in range(count):
             for i in range(n):
-                point[i] = x[p, i] * push.scale[i]
+                point[i] = ends.x[p, i] * push.scale[i]
                 point[i] += theta[i]
-            gradients[p] = 0
-            sum_gradient(point, problem, gradients[p], room)
+            ends.gradients[p] = 0
+            sum_gradient(point, problem, ends.gradients[p], room)
             for i in range(n):
-                gradients[p, i] *= push.scale[i] / problem.edges[-1]
-        share = 1.0 if index < push.num_steps - 1 else 0.5
-        kick(push, share, z, x, gradients, inner, rooms, momentum)
+                ends.gradients[p, i] *= push.scale[i] / problem.edges[-1]
+            if is_last:
+                sum_losses(point, problem, ends.losses[p])
+        kick(push, 0.5 if is_last else 1.0, z, ends.x, ends.gradients, inner, rooms, momentum)
 
 
 @njit(cache=True, nogil=True)
 def leap(
+    rows: tuple[int, int],
     push: Push,
     theta: Numbers,
     problem: Problem,
-    z: Numbers,
     x: Numbers,
     gradients: Numbers,
-    momentum: Numbers,
+    ends: Ends,
 ) -> None:
-    """Take all chains along their trajectories; see `trajectories.leapfrog`.
+    """Take chains along their trajectories; see `trajectories.leapfrog`.
 
     Parameters
     ----------
+    rows
+        The first of the chains to take, and the first not to.
     push
         Forces and steps.
     theta
         The minimum, shape (n,).
     problem
         Network and examples.
-    z, x, gradients, momentum
-        Of the start, replaced by those of the end, shape (k, n).
+    x, gradients
+        Of the start, shape (k, n).
+    ends
+        Where the results go.
     """
     room = gradient_room(problem, theta)
     # Where there is no product to share, one chain after another: it stays in the cache.
-    together = len(z) if push.vectors.shape[1] else 1
-    for p in range(0, len(z), together):
-        rows = slice(p, p + together)
-        leap_together(push, theta, problem, room, z[rows], x[rows], gradients[rows], momentum[rows])
+    together = rows[1] - rows[0] if push.vectors.shape[1] else 1
+    for p in range(rows[0], rows[1], together):
+        q = p + together
+        leap_together(push, theta, problem, room, x[p:q], gradients[p:q], some(ends, p, q))

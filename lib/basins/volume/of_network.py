@@ -131,18 +131,26 @@ def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: 
 def leaper_of(evaluator: NumbaEvaluator, scale: Array) -> Leaper:
     """Return what follows trajectories in a fully connected network's loss, compiled."""
     problem, theta = evaluator.problem, evaluator.theta
+    own = evaluator.losses(np.zeros((1, len(theta))), np.ones(1), 1)[0, 0]
 
     def follow(forces: Forces, start: Phase, step: float, count: int) -> Phase:
         push = mlp_trajectories.push_of(forces, scale, step, count)
-        z, momentum = start.z.copy(), start.momentum.copy()
-        offsets, gradients = start.offsets.copy(), start.gradients.copy()
+        ends = mlp_trajectories.Ends(
+            start.z.copy(),
+            np.empty_like(start.offsets),
+            np.empty_like(start.gradients),
+            start.momentum.copy(),
+            np.empty((len(start.z), 1)),
+        )
 
         def work(rows: slice) -> None:
-            mlp_trajectories.leap(
-                push, theta, problem, z[rows], offsets[rows], gradients[rows], momentum[rows]
-            )
+            part = (rows.start, rows.stop)
+            mlp_trajectories.leap(part, push, theta, problem, start.offsets, start.gradients, ends)
 
-        share_out(work, len(z), 3 * count * z.size * int(problem.edges[-1]))
-        return Phase(z, offsets, gradients, momentum)
+        operations = 3 * count * start.z.size * int(problem.edges[-1])
+        share_out(work, len(start.z), operations)
+        rises = ends.losses[:, 0] - own
+        rises[np.isnan(rises)] = np.inf
+        return Phase(ends.z, ends.x, ends.gradients, ends.momentum, rises)
 
     return follow

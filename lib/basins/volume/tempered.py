@@ -115,7 +115,7 @@ class Walker:
 
     def _retune(self, chains: hmc.Particles, rate: float) -> None:
         """Bring the mean loss nearer to the threshold, the mean square distance to r_max^2."""
-        squares = np.einsum("ki,ki->k", chains.offsets, chains.offsets)
+        squares = hmc.squares(chains.offsets)
         self.law = aimed(self.law, float(chains.rises.mean()), float(squares.mean()), rate)
 
     def passage(self, num_nodes: int, num_sweeps: int, rng: np.random.Generator) -> Passage:
@@ -141,8 +141,9 @@ class Walker:
                 distances = np.linalg.norm(chains.offsets, axis=1)
                 last.add(found.edges[:, None] * chains.offsets, chains.rises, distances)
                 chains.num_evaluations += found.num_evaluations
-            squares = np.einsum("ki,ki->k", chains.z, chains.z)
-            return Seen(squares / 2 - law.target(chains.offsets, chains.rises), chains.z)
+            return Seen(
+                hmc.squares(chains.z) / 2 - law.target(chains.offsets, chains.rises), chains.z
+            )
 
         walked = walk(sweep, num_nodes, num_sweeps, crowded)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations

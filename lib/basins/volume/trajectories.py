@@ -59,18 +59,36 @@ class Phase:
         Points, A z, and gradients of the loss there.
     momentum
         Of z, for unit masses.
+    rises
+        Loss above the minimum's at these points, shape (k,).
     """
 
     z: Array
     offsets: Array
     gradients: Array
     momentum: Array
+    rises: Array
 
 
 def leapfrog(
-    forces: Forces, start: Phase, step: float, count: int, gradient: Callable[[Array], Array]
+    forces: Forces,
+    start: Phase,
+    step: float,
+    count: int,
+    gradient: Callable[[Array], Array],
+    rise: Callable[[Array], Array],
 ) -> Phase:
-    """Return where `count` steps lead to; `gradient` is the loss's, at offsets (k, n)."""
+    """Return where `count` steps lead to.
+
+    Parameters
+    ----------
+    forces, start
+        What drives which chains.
+    step, count
+        Size and number of the steps.
+    gradient, rise
+        Map offsets (k, n) to gradients of the loss, and to how far it is above the minimum's.
+    """
     z, offsets, gradients = start.z.copy(), start.offsets, start.gradients
     momentum = start.momentum - step / 2 * forces.slope(z, offsets, gradients)
     for index in range(count):
@@ -80,4 +98,4 @@ def leapfrog(
         slope = forces.slope(z, offsets, gradients)
         slope *= step if index < count - 1 else step / 2
         momentum -= slope
-    return Phase(z, offsets, gradients, momentum)
+    return Phase(z, offsets, gradients, momentum, rise(offsets))
