@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from basins.directions.preconditioner import Preconditioner
 from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
 from basins.volume.of_network import network_basin
@@ -24,3 +25,15 @@ def basin_of(seed, model, loss, outputs, r_max):
     scale = random.uniform(0.5, 2, network.num_parameters)
     own = network_basin(network, network.theta, landscapes, 1e9, scale).loss_at_minimum
     return network_basin(network, network.theta, landscapes, 1.2 * own, scale, r_max)
+
+
+SHAPES = ("diagonal", "turned", "low rank")
+
+
+def shape_of(kind, n, rng):
+    """Return a random map of each of the three forms."""
+    if kind == "diagonal":
+        return Preconditioner.diagonal(rng.uniform(0.5, 2, n))
+    rank = n if kind == "turned" else 2
+    vectors, _ = np.linalg.qr(rng.normal(size=(n, n)))
+    return Preconditioner(rng.uniform(0.5, 2, rank), vectors[:, :rank], 0.7, n)

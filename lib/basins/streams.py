@@ -56,4 +56,5 @@ def permutation(*names: Name, size: int) -> NDArray[np.int64]:
 
 def generator(*names: Name) -> np.random.Generator:
     """Return a generator of the stream called `names`, for chains, whose draws have no position."""
-    return np.random.Generator(np.random.Philox(key=key(*names)))
+    # SFC64 draws normals half as fast again as Philox, whose counter only positions need.
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key(*names))))

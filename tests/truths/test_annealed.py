@@ -55,11 +55,12 @@ def test_bodies_of_1000_dimensions(kind, seed):
 @pytest.mark.parametrize("n", [100, 1000])
 def test_kinked_bodies_of_many_dimensions(kind, n, seed):
     basin, truth = cases.mapped(kind, n, np.random.default_rng(seed))
-    # Faces and edges of a simplex lie along the axes of its shape.
-    moves, losses = ("axes", 4e7) if kind == "simplex" else (None, 1e7)
+    # Faces and edges of the others lie along the axes of their shape.
+    moves, losses = (None, 1e7) if kind == "cross-polytope" else ("axes", 4e7)
     volume = estimate(basin, seed=seed, moves=moves, max_evaluations=losses)
     check(volume, truth)
-    assert volume.stderr < 0.006 * n + 1
+    # More is stated only where the chains' two ways differ.
+    assert volume.stderr < 0.02 * n
 
 
 @pytest.mark.long

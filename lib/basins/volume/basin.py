@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from basins.directions import full
 from basins.directions.diagonal import from_diagonal
 from basins.directions.preconditioner import Preconditioner
-from basins.volume.curves import Curves, slice_draw
-from basins.volume.trajectories import Forces, Phase, leapfrog
+from basins.volume.curves import Moved, Moves, move_along
+from basins.volume.forces import Forces
+from basins.volume.trajectories import Phase, leapfrog
 
 Array = NDArray[np.float64]
 
@@ -39,9 +40,9 @@ class Basin:
     hessian_products, gauss_newton_products
         Map directions (k, n) to products with the Hessian and the Gauss-Newton matrix at the
         minimum; None where they are to be had from differences of the gradient, or not at all.
-    slicer
-        Draws as `curves.slice_draw` does, (curves, uniforms) -> (positions, losses asked), where
-        a faster way is known; None where there is none.
+    mover
+        Moves chains as `curves.move_along` does, where a faster way is known; None where there is
+        none.
     leaper
         Follows trajectories as `trajectories.leapfrog` does, (forces, start, step, count) -> end,
         where a faster way is known.
@@ -60,7 +61,7 @@ class Basin:
     r_max: float = np.inf
     hessian_products: Callable[[Array], Array] | None = None
     gauss_newton_products: Callable[[Array], Array] | None = None
-    slicer: Callable[[Curves, Array], tuple[Array, int]] | None = None
+    mover: Callable[[Moves], Moved] | None = None
     leaper: Callable[[Forces, Phase, float, int], Phase] | None = None
     loss_at_minimum: float = field(init=False)
 
@@ -130,11 +131,11 @@ class Basin:
             inside &= np.einsum("ki,ki->k", offsets, offsets) < self.r_max**2
         return np.asarray(inside, dtype=np.bool_)
 
-    def slice_draw(self, curves: Curves, uniforms: Array) -> tuple[Array, int]:
-        """Draw a position on each curve by slice sampling; see `curves.slice_draw`."""
-        if self.slicer is not None:
-            return self.slicer(curves, uniforms)
-        return slice_draw(curves, uniforms, self.is_inside)
+    def move(self, moves: Moves) -> Moved:
+        """Move chains along curves inside the basin; see `curves.move_along`."""
+        if self.mover is not None:
+            return self.mover(moves)
+        return move_along(moves, self.is_inside)
 
     def leapfrog(self, forces: Forces, start: Phase, step: float, count: int) -> Phase:
         """Follow trajectories in the loss; see `trajectories.leapfrog`."""

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
 from basins.volume.basin import Basin
-from basins.volume.curves import NUM_UNIFORMS, Curves, combined, square
+from basins.volume.curves import NUM_UNIFORMS, Moves
+from basins.volume.forces import Forces
 from basins.volume.measures import Measure
 
 Array = NDArray[np.float64]
@@ -51,14 +52,11 @@ class Law:
     shape: Preconditioner
     tilt: float
 
-    def along(self, z: Array, w: Array, x: Array, y: Array) -> Array:
-        """Return the coefficients of a^2, a b, b^2, a and b in minus the log density.
-
-        At a z + b w, or a x + b y in offsets, inside the basin; all of shape (k, n), result (k, 5).
-        """
-        tilted = np.zeros((len(z), 5))
-        tilted[:, :3] = self.tilt / 2 * square(z, w)
-        return tilted + self.measure.along(x, y)
+    @property
+    def forces(self) -> Forces:
+        """What minus the log density is made of."""
+        constant = self.measure.force(np.zeros(self.basin.num_parameters))
+        return Forces(self.shape, self.tilt, 0.0, self.measure.stiffness, constant)
 
 
 @dataclass
@@ -104,17 +102,12 @@ def directions(chains: Chains, curve: str, rng: np.random.Generator) -> Array:
     z = chains.z
     if curve == "ray":
         return z
-    if curve == "axis":
-        if not chains.axes:
-            chains.axes = rng.permutation(z.shape[1]).tolist()
-        w = np.zeros_like(z)
-        w[:, chains.axes.pop()] = 1
-        return w
-    w = rng.standard_normal(z.shape)
-    if curve == "circle":
-        squares = np.einsum("ki,ki->k", z, z)
-        w -= (np.einsum("ki,ki->k", w, z) / squares)[:, None] * z
-        w *= np.sqrt(squares / np.einsum("ki,ki->k", w, w))[:, None]
+    if curve != "axis":
+        return rng.standard_normal(z.shape)
+    if not chains.axes:
+        chains.axes = rng.permutation(z.shape[1]).tolist()
+    w = np.zeros_like(z)
+    w[:, chains.axes.pop()] = 1
     return w
 
 
@@ -124,29 +117,22 @@ def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tune
     With `is_tuned` the width of later brackets follows the steps taken, three times their mean
     length, which is a segment's length where the law on it is uniform.
     """
-    z, x = chains.z, chains.offsets
-    count, n = z.shape
-    w = directions(chains, curve, rng)
-    if curve == "axis":
-        # All chains move along the same one, so it is mapped once.
-        y = np.repeat(law.shape.apply(w[:1]), count, axis=0)
-    else:
-        y = x if curve == "ray" else law.shape.apply(w)
-    energy = law.along(z, w, x, y)
-    # At the start a = 1 and b = 0.
-    levels = energy[:, 0] + energy[:, 3] + rng.exponential(size=count)
-    width, widest = chains.widths[curve], np.inf
-    if curve == "circle":
-        widest = 2 * np.pi
-        # A bracket that would close around the circle begins with all of it.
-        width = width if width < widest / 4 else widest
-    power = n if curve == "ray" else 0
-    kind = "chord" if curve == "axis" else curve
-    curves = Curves(kind, x, y, energy, square(x, y), power, levels, width, widest)
-    t, asked = law.basin.slice_draw(curves, rng.random((count, NUM_UNIFORMS)))
-    chains.num_evaluations += asked
-    chains.z, chains.offsets = combined(curves, t, z, w), combined(curves, t, x, y)
+    count = len(chains.z)
+    width = chains.widths[curve]
+    moves = Moves(
+        kind="chord" if curve == "axis" else curve,
+        forces=law.forces,
+        z=chains.z,
+        offsets=chains.offsets,
+        w=directions(chains, curve, rng),
+        exponentials=rng.exponential(size=count),
+        uniforms=rng.random((count, NUM_UNIFORMS)),
+        width=width,
+    )
+    moved = law.basin.move(moves)
+    chains.num_evaluations += moved.num_evaluations
+    chains.z, chains.offsets = moved.z, moved.offsets
     if is_tuned:
-        mean = 3 * float(np.abs(t).mean())
+        mean = 3 * float(np.abs(moved.positions).mean())
         if mean > 0:
-            chains.widths[curve] = float(np.sqrt(chains.widths[curve] * mean))
+            chains.widths[curve] = float(np.sqrt(width * mean))

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.volume.forces import Forces, square
+
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
@@ -23,6 +25,70 @@ CURVES = ("circle", "ray", "chord")
 MAX_STEPS_OUT = 64  # brackets that start far too narrow are widened by tuning instead
 MAX_SHRINKS = 100  # by then the bracket is a rounding error wide
 NUM_UNIFORMS = 2 + MAX_SHRINKS  # of one draw
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Moves of chains along curves of one kind, and the random numbers that decide them.
+
+    Attributes
+    ----------
+    kind
+        One of `CURVES`.
+    forces
+        Whose potential the law's density is exp(-potential) of, inside the basin; no loss in it.
+    z, offsets
+        Where chains are, and A z, shape (k, n).
+    w
+        Directions in z, shape (k, n); a circle goes through what of them is at right angles to z, a
+        ray needs none.
+    exponentials, uniforms
+        Shapes (k,) and (k, NUM_UNIFORMS).
+    width
+        Of the brackets to begin with.
+    """
+
+    kind: str
+    forces: Forces
+    z: Array
+    offsets: Array
+    w: Array
+    exponentials: Array
+    uniforms: Array
+    width: float
+
+    @property
+    def power(self) -> int:
+        """The power of e^t by which the measure grows along the curve."""
+        return self.z.shape[1] if self.kind == "ray" else 0
+
+    @property
+    def bracket(self) -> tuple[float, float]:
+        """The first bracket's width, and the widest that makes sense."""
+        if self.kind != "circle":
+            return self.width, np.inf
+        # A bracket that would close around the circle begins with all of it.
+        return (self.width if self.width < np.pi / 2 else 2 * np.pi), 2 * np.pi
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where moves ended.
+
+    Attributes
+    ----------
+    z, offsets
+        Shape (k, n).
+    positions
+        On the curves, shape (k,).
+    num_evaluations
+        Points at which the basin was asked.
+    """
+
+    z: Array
+    offsets: Array
+    positions: Array
+    num_evaluations: int
 
 
 @dataclass(frozen=True)
@@ -87,12 +153,6 @@ def combined(curves: Curves, t: Array, x: Array, y: Array) -> Array:
     return np.asarray(a[:, None] * x + b[:, None] * y)
 
 
-def square(x: Array, y: Array) -> Array:
-    """Return the coefficients of a^2, a b and b^2 in |a x + b y|^2 for rows, shape (k, 3)."""
-    products = [np.einsum("ki,ki->k", left, right) for left, right in ((x, x), (x, y), (y, y))]
-    return np.stack([products[0], 2 * products[1], products[2]], axis=1)
-
-
 def slice_draw(
     curves: Curves, uniforms: Array, is_inside: Callable[[Array], NDArray[np.bool_]]
 ) -> tuple[Array, int]:
@@ -154,3 +214,20 @@ def slice_draw(
         right[missed[~below]] = t[~inside][~below]
         rest = missed
     return result, asked
+
+
+def move_along(moves: Moves, is_inside: Callable[[Array], NDArray[np.bool_]]) -> Moved:
+    """Move every chain along its curve; `is_inside` as in `slice_draw`."""
+    z, x, w = moves.z, moves.offsets, moves.w
+    if moves.kind == "circle":
+        squares = np.einsum("ki,ki->k", z, z)
+        w = w - (np.einsum("ki,ki->k", w, z) / squares)[:, None] * z
+        w *= np.sqrt(squares / np.einsum("ki,ki->k", w, w))[:, None]
+    y = x if moves.kind == "ray" else moves.forces.shape.apply(w)
+    energy = moves.forces.along(z, w, x, y)
+    # At the start a = 1 and b = 0.
+    levels = energy[:, 0] + energy[:, 3] + moves.exponentials
+    width, widest = moves.bracket
+    curves = Curves(moves.kind, x, y, energy, square(x, y), moves.power, levels, width, widest)
+    t, asked = slice_draw(curves, moves.uniforms, is_inside)
+    return Moved(combined(curves, t, z, w), combined(curves, t, x, y), t, asked)

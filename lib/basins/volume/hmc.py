@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
 from basins.volume.basin import Basin
+from basins.volume.forces import Forces
 from basins.volume.measures import Measure
 from basins.volume.stride import Stride
-from basins.volume.trajectories import Forces, Phase
+from basins.volume.trajectories import Phase
 
 Array = NDArray[np.float64]
 

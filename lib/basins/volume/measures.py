@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
-from basins.volume.curves import square
+from basins.volume.forces import square
 
 Array = NDArray[np.float64]
 

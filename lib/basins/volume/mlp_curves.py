@@ -1,10 +1,11 @@
-"""Compiled slice sampling in the basin of a fully connected network: one chain, one thread.
+"""Compiled moves along curves in the basin of a fully connected network: one chain, one thread.
 
-Exploits: along a curve a(t) x + b(t) y the first layer's sums are a(t) times those of x plus b(t)
-times those of y, so its products are made twice a curve, however many points are asked about; and a
-point is outside as soon as its examples so far bring the loss above the threshold.
+Exploits: a move runs whole in one call, from its random numbers to its end; along a curve a(t) x +
+b(t) y the first layer's sums are a(t) times those of x plus b(t) times those of y, so its products
+are made twice a curve, however many points are asked about; and a point is outside as soon as its
+examples so far bring the loss above the threshold.
 
-The same draws as `curves.slice_draw` from the same uniform numbers.
+The same moves as `curves.move_along` from the same random numbers.
 """
 
 from typing import NamedTuple
@@ -22,22 +23,27 @@ from basins.rays.mlp_kernels import (
     product,
     run_layers,
 )
-from basins.volume.curves import CURVES, MAX_SHRINKS, MAX_STEPS_OUT
+from basins.volume.curves import CURVES, MAX_SHRINKS, MAX_STEPS_OUT, Moves
+from basins.volume.maps import Map, apply, inner_room, map_of, num_together
 
 CIRCLE, RAY = CURVES.index("circle"), CURVES.index("ray")
 
 
-class Slices(NamedTuple):
-    """Curves, and what must hold at positions on them; see `curves.Curves`.
+class Rule(NamedTuple):
+    """What curves are like and what must hold on them; see `curves.Moves`.
 
     Attributes
     ----------
     curve
         Index into `CURVES`.
-    width, widest, power, energy, squares, levels
+    matrix, spring, stiffness, constant
+        Of the forces.
+    width, widest
+        Of brackets.
+    power
         As there.
-    uniforms
-        Random numbers, a row a curve.
+    scale
+        Unit of each parameter, shape (n,).
     r_max
         Distance at which the basin ends.
     summed_loss
@@ -45,15 +51,35 @@ class Slices(NamedTuple):
     """
 
     curve: int
+    matrix: Map
+    spring: float
+    stiffness: float
+    constant: Numbers
     width: float
     widest: float
     power: int
-    energy: Numbers
-    squares: Numbers
-    levels: Numbers
-    uniforms: Numbers
+    scale: Numbers
     r_max: float
     summed_loss: float
+
+
+def rule_of(moves: Moves, scale: Numbers, r_max: float, summed_loss: float) -> Rule:
+    """Return the rule of some moves as the kernel takes it."""
+    forces = moves.forces
+    width, widest = moves.bracket
+    return Rule(
+        CURVES.index(moves.kind),
+        map_of(forces.shape),
+        float(forces.spring),
+        float(forces.stiffness),
+        np.ascontiguousarray(forces.constant),
+        float(width),
+        float(widest),
+        moves.power,
+        scale,
+        float(r_max),
+        float(summed_loss),
+    )
 
 
 class Plane(NamedTuple):
@@ -125,54 +151,111 @@ def is_below(plane: Plane, ab: Numbers, problem: Problem, bound: float, memory: 
     return True
 
 
+@njit(cache=True, fastmath=FAST)
+def dot(x: Numbers, y: Numbers) -> float:
+    """Return x . y."""
+    total = 0.0
+    for i in range(len(x)):
+        total += x[i] * y[i]
+    return total
+
+
+@njit(cache=True, fastmath=FAST)
+def turn_aside(z: Numbers, w: Numbers) -> None:
+    """Make `w` at right angles to z and as long, in place."""
+    squares = dot(z, z)
+    along = dot(w, z) / squares
+    for i in range(len(z)):
+        w[i] -= along * z[i]
+    longer = np.sqrt(squares / dot(w, w))
+    for i in range(len(z)):
+        w[i] *= longer
+
+
 @njit(cache=True)
-def look(
-    t: float, p: int, slices: Slices, plane: Plane, problem: Problem, ab: Numbers, memory: Numbers
-) -> tuple[bool, int]:
-    """Tell whether position t on curve p may be drawn, and if the basin had to be asked, 0 or 1."""
-    a, b = 1.0, t
-    if slices.curve == CIRCLE:
-        a, b = np.cos(t), np.sin(t)
-    elif slices.curve == RAY:
-        a, b = np.exp(t), 0.0
-    weights = slices.energy[p]
+def put_energy(
+    rule: Rule, z: Numbers, w: Numbers, x: Numbers, y: Numbers, squares: Numbers, energy: Numbers
+) -> None:
+    """Put the coefficients of `forces.Forces.along` into `energy`, those of |x|^2 in `squares`."""
+    squares[0], squares[1], squares[2] = dot(x, x), 2 * dot(x, y), dot(y, y)
+    energy[:3] = rule.stiffness / 2 * squares
+    energy[0] += rule.spring / 2 * dot(z, z)
+    energy[1] += rule.spring * dot(z, w)
+    energy[2] += rule.spring / 2 * dot(w, w)
+    energy[3], energy[4] = dot(rule.constant, x), dot(rule.constant, y)
+
+
+@njit(cache=True)
+def position(curve: int, t: float) -> tuple[float, float]:
+    """Return a and b at a position on a curve."""
+    if curve == CIRCLE:
+        return np.cos(t), np.sin(t)
+    if curve == RAY:
+        return np.exp(t), 0.0
+    return 1.0, t
+
+
+class Line(NamedTuple):
+    """One chain's curve: what a point on it costs, and how to ask about its loss.
+
+    Attributes
+    ----------
+    energy, squares
+        Coefficients, see `put_energy`.
+    level
+        What energy - power t must be below.
+    plane
+        Where it lies.
+    ab, memory
+        Room for a position and for a loss, see `is_below`.
+    """
+
+    energy: Numbers
+    squares: Numbers
+    level: float
+    plane: Plane
+    ab: Numbers
+    memory: Numbers
+
+
+@njit(cache=True)
+def look(t: float, rule: Rule, line: Line, problem: Problem) -> tuple[bool, int]:
+    """Tell whether position t may be drawn, and if the basin had to be asked, 0 or 1."""
+    a, b = position(rule.curve, t)
+    weights, squares = line.energy, line.squares
     energy = (weights[0] * a + weights[1] * b + weights[3]) * a + (weights[2] * b + weights[4]) * b
-    if not energy - slices.power * t < slices.levels[p]:
+    if not energy - rule.power * t < line.level:
         return False, 0
-    squares = slices.squares[p]
-    if not (squares[0] * a + squares[1] * b) * a + squares[2] * b * b < slices.r_max**2:
+    if not (squares[0] * a + squares[1] * b) * a + squares[2] * b * b < rule.r_max**2:
         return False, 1
-    ab[0], ab[1] = a, b
-    return is_below(plane, ab, problem, slices.summed_loss, memory), 1
+    line.ab[0], line.ab[1] = a, b
+    return is_below(line.plane, line.ab, problem, rule.summed_loss, line.memory), 1
 
 
 @njit(cache=True)
-def slice_one(p: int, slices: Slices, plane: Plane, problem: Problem) -> tuple[float, int]:
-    """Return the position on curve p, and how often the basin was asked."""
-    width, widest, uniforms = slices.width, slices.widest, slices.uniforms[p]
-    dtype = plane.rest.dtype
-    ab = np.empty(2, dtype)
-    memory = np.empty(len(plane.rest) + (problem.widths[1:].sum() + 2) * BLOCK, dtype)
+def slice_one(rule: Rule, line: Line, uniforms: Numbers, problem: Problem) -> tuple[float, int]:
+    """Return a position drawn on a line, and how often the basin was asked."""
+    width = rule.width
     left = -width * uniforms[0]
     right = left + width
-    num_steps = int(min(MAX_STEPS_OUT, widest / width)) - 1
+    num_steps = int(min(MAX_STEPS_OUT, rule.widest / width)) - 1
     steps_left = int(uniforms[1] * (num_steps + 1))
     asked = 0
     for _ in range(steps_left):
-        is_inside, cost = look(left, p, slices, plane, problem, ab, memory)
+        is_inside, cost = look(left, rule, line, problem)
         asked += cost
         if not is_inside:
             break
         left -= width
     for _ in range(num_steps - steps_left):
-        is_inside, cost = look(right, p, slices, plane, problem, ab, memory)
+        is_inside, cost = look(right, rule, line, problem)
         asked += cost
         if not is_inside:
             break
         right += width
     for shrink in range(MAX_SHRINKS):
         t = left + (right - left) * uniforms[2 + shrink]
-        is_inside, cost = look(t, p, slices, plane, problem, ab, memory)
+        is_inside, cost = look(t, rule, line, problem)
         asked += cost
         if is_inside:
             return t, asked
@@ -183,38 +266,99 @@ def slice_one(p: int, slices: Slices, plane: Plane, problem: Problem) -> tuple[f
     return 0.0, asked
 
 
+class Start(NamedTuple):
+    """Where chains are and what decides their moves, see `curves.Moves`; a row a chain."""
+
+    z: Numbers
+    x: Numbers
+    w: Numbers
+    exponentials: Numbers
+    uniforms: Numbers
+
+
+class Ends(NamedTuple):
+    """Where moves end, see `curves.Moved`, and how often each asked the basin; a row a chain."""
+
+    z: Numbers
+    x: Numbers
+    positions: Numbers
+    asked: Numbers
+
+
+@njit(cache=True, fastmath=FAST)
+def put_scaled(x: Numbers, scale: Numbers, to: Numbers) -> None:
+    """Put x times `scale` into `to`, in its precision."""
+    for i in range(len(x)):
+        to[i] = x[i] * scale[i]
+
+
+@njit(cache=True, fastmath=FAST)
+def put_point(a: float, x: Numbers, b: float, y: Numbers, to: Numbers) -> None:
+    """Put a x + b y into `to`."""
+    for i in range(len(x)):
+        to[i] = a * x[i] + b * y[i]
+
+
 @njit(cache=True, nogil=True)
-def slice_draws(
+def move_chains(
     rows: tuple[int, int],
-    slices: Slices,
+    rule: Rule,
     theta: Numbers,
     sums: Numbers,
-    xs: Numbers,
-    ys: Numbers,
     problem: Problem,
-    positions: Numbers,
-    asked: Numbers,
+    start: Start,
+    ends: Ends,
 ) -> None:
-    """Draw positions on curves and count how often each asked the basin; see `curves.slice_draw`.
+    """Move chains along their curves; see `curves.move_along`.
 
     Parameters
     ----------
     rows
-        The first of the curves to draw on, and the first not to.
-    slices
-        All k curves.
+        The first of the chains to move, and the first not to.
+    rule
+        Of all curves.
     theta, sums
         The minimum, shape (n,), and its first layer's sums.
-    xs, ys
-        Points and directions relative to it, shape (k, n).
     problem
         Network and examples.
-    positions, asked
-        What is found, shape (k,).
+    start, ends
+        All chains, and where results go.
     """
+    n = len(theta)
     above = problem.widths[1] * (problem.widths[0] + 1)
-    for p in range(rows[0], rows[1]):
-        x_sums = first_sums(xs[p], problem)
-        y_sums = x_sums if slices.curve == RAY else first_sums(ys[p], problem)
-        plane = Plane(theta[above:], xs[p, above:], ys[p, above:], sums, x_sums, y_sums)
-        positions[p], asked[p] = slice_one(p, slices, plane, problem)
+    together = num_together(rule.matrix, rows[1] - rows[0])
+    inner = inner_room(rule.matrix, together)
+    ws, ys, room = np.empty((together, n)), np.empty((together, n)), np.empty((together, n))
+    x_step, y_step, ab = (
+        np.empty(n, theta.dtype),
+        np.empty(n, theta.dtype),
+        np.empty(2, theta.dtype),
+    )
+    energy, squares = np.empty(5), np.empty(3)
+    memory = np.empty(n - above + (problem.widths[1:].sum() + 2) * BLOCK, theta.dtype)
+    for begin in range(rows[0], rows[1], together):
+        if rule.curve != RAY:
+            for p in range(together):
+                ws[p] = start.w[begin + p]
+                if rule.curve == CIRCLE:
+                    turn_aside(start.z[begin + p], ws[p])
+            apply(rule.matrix, ws, inner, room, ys)
+        for p in range(begin, begin + together):
+            z, x = start.z[p], start.x[p]
+            w, y = ws[p - begin], ys[p - begin]
+            if rule.curve == RAY:
+                w[:], y[:] = z, x
+            put_energy(rule, z, w, x, y, squares, energy)
+            put_scaled(x, rule.scale, x_step)
+            put_scaled(y, rule.scale, y_step)
+            x_sums = first_sums(x_step, problem)
+            y_sums = x_sums if rule.curve == RAY else first_sums(y_step, problem)
+            plane = Plane(theta[above:], x_step[above:], y_step[above:], sums, x_sums, y_sums)
+            # At the start a = 1 and b = 0.
+            level = energy[0] + energy[3] + start.exponentials[p]
+            line = Line(energy, squares, level, plane, ab, memory)
+            t, ends.asked[p] = slice_one(rule, line, start.uniforms[p], problem)
+            a, b = position(rule.curve, t)
+            put_point(a, z, b, w, ends.z[p])
+            put_point(a, x, b, y, ends.x[p])
+            ends.positions[p] = t

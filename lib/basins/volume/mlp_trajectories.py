@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from basins.directions.preconditioner import Preconditioner
 from basins.rays.mlp_kernels import (
     FAST,
     GradientRoom,
@@ -22,16 +21,17 @@ from basins.rays.mlp_kernels import (
     sum_gradient,
     sum_losses,
 )
-from basins.volume.trajectories import Forces
+from basins.volume.forces import Forces
+from basins.volume.maps import Map, apply, inner_room, map_of, num_together, pull
 
 
 class Push(NamedTuple):
-    """What drives chains, as the kernel takes it; see `trajectories.Forces`.
+    """What drives chains, as the kernel takes it; see `forces.Forces`.
 
     Attributes
     ----------
-    values, vectors, rest
-        Of the matrix A, see `directions.Preconditioner`; `vectors` (n, 0) for the axes.
+    matrix
+        A.
     spring, weight, stiffness, constant
         As there.
     scale
@@ -40,9 +40,7 @@ class Push(NamedTuple):
         Of the trajectory.
     """
 
-    values: Numbers
-    vectors: Numbers
-    rest: float
+    matrix: Map
     spring: float
     weight: float
     stiffness: float
@@ -52,54 +50,18 @@ class Push(NamedTuple):
     num_steps: int
 
 
-def push_of(forces: Forces, scale: Numbers, step: float, count: int) -> Push:
+def push_of(forces: Forces, scale: Numbers, step: float, num_steps: int) -> Push:
     """Return forces and steps as the kernel takes them."""
-    shape: Preconditioner = forces.shape
-    vectors = np.empty((shape.num_parameters, 0)) if shape.vectors is None else shape.vectors
     return Push(
-        np.ascontiguousarray(shape.values),
-        np.ascontiguousarray(vectors),
-        float(shape.rest),
+        map_of(forces.shape),
         float(forces.spring),
         float(forces.weight),
         float(forces.stiffness),
-        np.ascontiguousarray(np.broadcast_to(forces.constant, len(scale))),
+        np.ascontiguousarray(forces.constant),
         scale,
         float(step),
-        int(count),
+        int(num_steps),
     )
-
-
-@njit(cache=True, fastmath=FAST)
-def stretch(push: Push, rows: Numbers, inner: Numbers) -> None:
-    """Multiply `rows` (k, n) in place by the symmetric part of A: its lengths along its vectors.
-
-    `inner` is room for the coordinates along the vectors where they are fewer than n.
-    """
-    count, n = rows.shape
-    if len(push.values) == n:
-        for p in range(count):
-            for i in range(n):
-                rows[p, i] *= push.values[i]
-        return
-    np.dot(rows, push.vectors, inner)
-    for p in range(count):
-        for i in range(inner.shape[1]):
-            inner[p, i] *= push.values[i] - push.rest
-        for i in range(n):
-            rows[p, i] *= push.rest
-    rows += np.dot(inner, push.vectors.T)
-
-
-@njit(cache=True)
-def place(push: Push, z: Numbers, inner: Numbers, room: Numbers, x: Numbers) -> None:
-    """Put A z into `x`; `room` is as large."""
-    turns = push.vectors.shape[1] == z.shape[1]
-    to = room if turns else x
-    to[:] = z
-    stretch(push, to, inner)
-    if turns:
-        np.dot(to, push.vectors.T, x)
 
 
 @njit(cache=True, fastmath=FAST)
@@ -115,18 +77,16 @@ def kick(
 ) -> None:
     """Change `momentum` by what the forces do in a share of a step; all rows are (k, n)."""
     count, n = z.shape
-    pull, turned = rooms[0], rooms[1]
     for p in range(count):
         for i in range(n):
-            pull[p, i] = push.weight * gradients[p, i] + push.constant[i] + push.stiffness * x[p, i]
-    if push.vectors.shape[1] == n:
-        np.dot(pull, push.vectors, turned)
-        pull = turned
-    stretch(push, pull, inner)
+            rooms[0][p, i] = (
+                push.weight * gradients[p, i] + push.constant[i] + push.stiffness * x[p, i]
+            )
+    slopes = pull(push.matrix, rooms[0], inner, rooms[1])
     by = share * push.step
     for p in range(count):
         for i in range(n):
-            momentum[p, i] -= by * (pull[p, i] + push.spring * z[p, i])
+            momentum[p, i] -= by * (slopes[p, i] + push.spring * z[p, i])
 
 
 class Ends(NamedTuple):
@@ -167,7 +127,7 @@ def leap_together(
     """Take some chains along their trajectories, step by step; arguments as `leap`."""
     z, momentum = ends.z, ends.momentum
     count, n = z.shape
-    inner = np.empty((count, push.vectors.shape[1] if push.vectors.shape[1] < n else 0))
+    inner = inner_room(push.matrix, count)
     rooms = np.empty((2, count, n))
     point = np.empty(n, theta.dtype)
     kick(push, 0.5, z, x, gradients, inner, rooms, momentum)
@@ -176,7 +136,7 @@ def leap_together(
         for p in range(count):
             for i in range(n):
                 z[p, i] += push.step * momentum[p, i]
-        place(push, z, inner, rooms[0], ends.x)
+        apply(push.matrix, z, inner, rooms[0], ends.x)
         for p in range(count):
             for i in range(n):
                 point[i] = ends.x[p, i] * push.scale[i]
@@ -218,8 +178,7 @@ def leap(
         Where the results go.
     """
     room = gradient_room(problem, theta)
-    # Where there is no product to share, one chain after another: it stays in the cache.
-    together = rows[1] - rows[0] if push.vectors.shape[1] else 1
+    together = num_together(push.matrix, rows[1] - rows[0])
     for p in range(rows[0], rows[1], together):
         q = p + together
         leap_together(push, theta, problem, room, x[p:q], gradients[p:q], some(ends, p, q))

@@ -15,13 +15,14 @@ from basins.rays.products import CurvatureProducts
 from basins.rays.torch_path import TorchEvaluator
 from basins.volume import mlp_curves, mlp_trajectories
 from basins.volume.basin import Basin
-from basins.volume.curves import CURVES, Curves
-from basins.volume.trajectories import Forces, Phase
+from basins.volume.curves import Moved, Moves
+from basins.volume.forces import Forces
+from basins.volume.trajectories import Phase
 
 Array = NDArray[np.float64]
 
 POINTS_A_CURVE = 4  # or so, that a slice asks for
-Slicer = Callable[[Curves, Array], tuple[Array, int]]
+Mover = Callable[[Moves], Moved]
 Leaper = Callable[[Forces, Phase, float, int], Phase]
 
 
@@ -76,9 +77,9 @@ def network_basin(
     def gauss_newton_products(directions: Array) -> Array:
         return curvature().gauss_newton(directions * scale) * scale
 
-    slicer = leaper = None
+    mover = leaper = None
     if isinstance(evaluator, NumbaEvaluator):
-        slicer = slicer_of(evaluator, threshold, scale, r_max)
+        mover = mover_of(evaluator, threshold, scale, r_max)
         leaper = leaper_of(evaluator, scale)
     return Basin(
         loss,
@@ -88,44 +89,38 @@ def network_basin(
         r_max=r_max,
         hessian_products=hessian_products,
         gauss_newton_products=gauss_newton_products,
-        slicer=slicer,
+        mover=mover,
         leaper=leaper,
     )
 
 
-def slicer_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Slicer:
-    """Return the compiled slice sampler of a fully connected network's basin."""
+def mover_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Mover:
+    """Return what moves chains in a fully connected network's basin, compiled."""
     problem, theta = evaluator.problem, evaluator.theta
     sums = mlp_curves.first_sums(theta, problem)
+    summed_loss = threshold * int(problem.edges[-1])
 
-    def draw(curves: Curves, uniforms: Array) -> tuple[Array, int]:
-        # What overflows is no number in the kernel, and outside.
-        with np.errstate(over="ignore"):
-            xs = (curves.x * scale).astype(theta.dtype)
-            ys = xs if curves.kind == "ray" else (curves.y * scale).astype(theta.dtype)
-        positions, asked = np.empty(len(xs)), np.empty(len(xs), dtype=np.int64)
-
-        slices = mlp_curves.Slices(
-            CURVES.index(curves.kind),
-            curves.width,
-            curves.widest,
-            curves.power,
-            curves.energy,
-            curves.squares,
-            curves.levels,
-            uniforms,
-            r_max,
-            threshold * problem.edges[-1],
+    def move(moves: Moves) -> Moved:
+        rule = mlp_curves.rule_of(moves, scale, r_max, summed_loss)
+        start = mlp_curves.Start(
+            moves.z, moves.offsets, moves.w, moves.exponentials, moves.uniforms
+        )
+        count = len(moves.z)
+        ends = mlp_curves.Ends(
+            np.empty_like(moves.z),
+            np.empty_like(moves.offsets),
+            np.empty(count),
+            np.empty(count, dtype=np.int64),
         )
 
         def work(rows: slice) -> None:
             part = (rows.start, rows.stop)
-            mlp_curves.slice_draws(part, slices, theta, sums, xs, ys, problem, positions, asked)
+            mlp_curves.move_chains(part, rule, theta, sums, problem, start, ends)
 
-        share_out(work, len(xs), POINTS_A_CURVE * xs.size * int(problem.edges[-1]))
-        return positions, int(asked.sum())
+        share_out(work, count, POINTS_A_CURVE * moves.z.size * int(problem.edges[-1]))
+        return Moved(ends.z, ends.x, ends.positions, int(ends.asked.sum()))
 
-    return draw
+    return move
 
 
 def leaper_of(evaluator: NumbaEvaluator, scale: Array) -> Leaper:

@@ -1,8 +1,7 @@
 """Leapfrog trajectories of many chains under a loss and quadratics.
 
 Steps of Störmer and Verlet (Neal 2011, *MCMC using Hamiltonian dynamics*, section 2.3), in
-coordinates z of x = A z. What a loss is weighed with and the quadratics are a few numbers, so that
-whole trajectories can run wherever the loss's gradient is known, compiled code included.
+coordinates z of x = A z.
 """
 
 from collections.abc import Callable
@@ -11,42 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.directions.preconditioner import Preconditioner
+from basins.volume.forces import Forces
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Forces:
-    """The potential spring |z|^2 / 2 + weight L(x) + stiffness |x|^2 / 2 + constant . x, x = A z.
-
-    Attributes
-    ----------
-    shape
-        The matrix A.
-    spring, weight, stiffness
-        Numbers, none negative.
-    constant
-        Shape (n,).
-    """
-
-    shape: Preconditioner
-    spring: float
-    weight: float
-    stiffness: float
-    constant: Array
-
-    def slope(self, z: Array, offsets: Array, gradients: Array) -> Array:
-        """Return the potential's gradient in z, from that of the loss in x; all of shape (k, n)."""
-        pull = self.weight * gradients
-        # In place: new arrays of many parameters cost more than what is done to them.
-        pull += self.constant
-        if self.stiffness:
-            pull += self.stiffness * offsets
-        result = self.shape.pull(pull)
-        if self.spring:
-            result += self.spring * z
-        return result
 
 
 @dataclass(frozen=True)

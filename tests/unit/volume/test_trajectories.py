@@ -4,21 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_networks import CASES, basin_of
+from small_networks import CASES, SHAPES, basin_of, shape_of
 
-from basins.directions.preconditioner import Preconditioner
+from basins.volume.forces import Forces
 from basins.volume.measures import Gaussian, Lebesgue
-from basins.volume.trajectories import Forces, Phase, leapfrog
-
-SHAPES = ("diagonal", "turned", "low rank")
-
-
-def shape_of(kind, n, rng):
-    if kind == "diagonal":
-        return Preconditioner.diagonal(rng.uniform(0.5, 2, n))
-    rank = n if kind == "turned" else 2
-    vectors, _ = np.linalg.qr(rng.normal(size=(n, n)))
-    return Preconditioner(rng.uniform(0.5, 2, rank), vectors[:, :rank], 0.7, n)
+from basins.volume.trajectories import Phase, leapfrog
 
 
 def quartic(x):
