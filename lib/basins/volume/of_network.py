@@ -98,7 +98,7 @@ def mover_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: f
     """Return what moves chains in a fully connected network's basin, compiled."""
     problem, theta = evaluator.problem, evaluator.theta
     sums = mlp_curves.first_sums(theta, problem)
-    summed_loss = threshold * int(problem.edges[-1])
+    summed_loss = float(threshold) * int(problem.edges[-1])
 
     def move(moves: Moves) -> Moved:
         rule = mlp_curves.rule_of(moves, scale, r_max, summed_loss)
