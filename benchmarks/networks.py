@@ -24,6 +24,7 @@ from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
 from basins.rays.mlp_kernels import mean_gradients, mean_losses
 from basins.rays.numba_path import NumbaEvaluator, share_out
+from basins.rays.torch_path import TorchEvaluator
 from basins.volume import chords, hmc, of_network
 from basins.volume.basin import Basin
 from basins.volume.measures import Lebesgue
@@ -69,15 +70,15 @@ def basin_of(name: str, dataset: str, num_examples: int, is_compiled: bool) -> B
     """Return the basin of a network at its start, below a third above its loss, within its norm."""
     network, landscapes = network_of(name, dataset), landscape_of(dataset, num_examples)
     ones = np.ones(network.num_parameters)
-    understood = of_network.is_understood
+    chosen = of_network.evaluator_of
     if not is_compiled:
-        of_network.is_understood = lambda *_: False
+        of_network.evaluator_of = TorchEvaluator
     try:
         own = of_network.network_basin(network, network.theta, landscapes, 1e6, ones)
         bound, norm = own.loss_at_minimum * 4 / 3, float(np.linalg.norm(own.minimum))
         return of_network.network_basin(network, network.theta, landscapes, bound, ones, norm)
     finally:
-        of_network.is_understood = understood
+        of_network.evaluator_of = chosen
 
 
 def losses_alone(name: str, dataset: str, num_examples: int, moves: str) -> float:

@@ -16,9 +16,9 @@ from basins.datasets.load import load
 from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
 from basins.models.functional import Network, build
+from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import measure_rays
-from basins.rays.torch_path import TorchEvaluator
 from basins.study.schema import Recipe
 from basins.training.loop import train
 
@@ -87,7 +87,7 @@ def main() -> None:
         kept = {}
 
         def ours(sizes=sizes, examples=examples, names=names, kept=kept) -> None:
-            evaluator = TorchEvaluator(network, theta, examples)
+            evaluator = evaluator_of(network, theta, examples)
             kept["rays"] = measure_rays(
                 evaluator,
                 names,

@@ -13,9 +13,9 @@ from basins.cube import schema
 from basins.directions.coordinates import default_r_max, scaling
 from basins.losses import LossFunction, per_example_loss
 from basins.models.functional import Network
+from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import measure_rays
-from basins.rays.torch_path import TorchEvaluator
 from basins.volume.from_rays import volumes
 from basins.volume.of_minimum import (
     BY_BASIN,
@@ -124,7 +124,7 @@ def measure_model(
     scale, log_det = scaling(network.layout, anchor, coordinates)
     farthest = r_max or default_r_max(anchor, scale)
     rays = measure_rays(
-        TorchEvaluator(network, theta, examples),
+        evaluator_of(network, theta, examples),
         ("measure_model", seed),
         range(directions),
         scale,

@@ -21,9 +21,9 @@ from basins.plan import cost
 from basins.plan.calibration import VERBS, VERSION, Calibration
 from basins.plan.cost import Array
 from basins.plan.starts import with_starts
+from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import RaySet, measure_rays
-from basins.rays.torch_path import TorchEvaluator
 from basins.study.schema import Recipe
 from basins.training.loop import train
 from basins.volume import hmc
@@ -207,7 +207,7 @@ def _measure(
 ) -> RaySet:
     scale = np.ones(network.num_parameters)
     kind, sizes = "excess", len(examples.sizes)
-    evaluator = TorchEvaluator(network, theta, examples)
+    evaluator = evaluator_of(network, theta, examples)
     r_max = 10 * float(theta.norm())
     return measure_rays(
         evaluator, ("calibration",), range(directions), scale, sizes, bounds, kind, r_max, 12

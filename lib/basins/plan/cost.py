@@ -18,6 +18,7 @@ from basins.datasets import load as datasets
 from basins.losses import num_outputs
 from basins.models.functional import build
 from basins.rays.measure_rays import MAX_BYTES
+from basins.rays.numba_path import layer_widths
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.resolve import DATASETS
@@ -76,6 +77,9 @@ class NetworkCost:
         Activations of all layers together.
     widest
         Most activations of one layer, the input included.
+    first
+        Inputs and outputs of a first layer whose products are made once a ray, see
+        `rays.mlp_rays`; none of either where there is no such layer.
     """
 
     num_parameters: int
@@ -84,6 +88,12 @@ class NetworkCost:
     convolution: int
     numbers: int
     widest: int
+    first: tuple[int, int] = (0, 0)
+
+    def rays_together(self, size: int) -> int:
+        """Return how many rays are solved at once with a largest landscape of `size`."""
+        ray_bytes = 16 * self.num_parameters + 4 * self.first[1] * size
+        return max(1, min(64, MAX_BYTES // ray_bytes))
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,7 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
     finally:
         for hook in hooks:
             hook.remove()
+    widths = layer_widths(module)
     return NetworkCost(
         num_parameters=sum(parameter.numel() for parameter in module.parameters()),
         num_layers=counts["layers"],
@@ -154,6 +165,7 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
         convolution=counts["convolution"],
         numbers=counts["numbers"],
         widest=max(widest),
+        first=(widths[0], widths[1]) if widths else (0, 0),
     )
 
 
@@ -232,17 +244,23 @@ def rays_counts(
     """
     steps = np.diff([0, *sizes])
     passes = minima * rays * float(in_each @ steps)
-    batch = max(1, min(64, MAX_BYTES // (16 * network.num_parameters)))
+    largest = sizes[-1] if sizes else 0
+    batch = network.rays_together(largest)
     # Rays of a batch go through the solver together until the last of them is done.
     chunks = np.ceil(np.array(sizes) / CHUNK)
     calls = minima * math.ceil(rays / batch) * float(in_each @ np.diff([0, *chunks]))
-    moves = minima * rays * float(in_each.max(initial=0)) * network.num_parameters
+    inputs, outputs = network.first
+    # Of a first layer there are products once a ray, and no parameters that move.
+    first = inputs * outputs
+    products = passes * (network.linear - first) + minima * rays * largest * first
+    moved = network.num_parameters - outputs * (inputs + 1)
+    moves = minima * rays * float(in_each.max(initial=0)) * moved
     return np.array(
         [
             calls * network.num_layers,
             moves,
             minima * rays * network.num_parameters,
-            passes * network.linear,
+            products,
             passes * network.convolution,
             passes * network.numbers,
         ],
@@ -364,9 +382,13 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         passes = NUM_CHAINS * (8 * n + 12 * min(CHUNK, study.landscape_sizes[-1]) * network.widest)
         matrices = 4 * n**2 if hessian else 0
         return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
-    batch = max(1, min(64, MAX_BYTES // (16 * network.num_parameters)))
-    directions = batch * 8 * 4 * network.num_parameters
-    chunk = min(CHUNK, study.landscape_sizes[-1])
+    size = study.landscape_sizes[-1]
+    batch = network.rays_together(size)
+    outputs = network.first[1]
+    # A compiled network holds its examples once more, and a first layer's sums of every ray.
+    directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + 1)
+    subset *= 2 if outputs else 1
+    chunk = min(CHUNK, size)
     points = min(batch, POINTS_TOGETHER) * (
         2 * 4 * network.num_parameters + 12 * chunk * network.widest
     )

@@ -11,14 +11,18 @@ from basins import streams
 from basins.directions.isotropic import directions
 from basins.rays.solve import Array, Evaluate, Radii, pilot_start, solve_radii
 
-MAX_BYTES = 2**28  # of the directions alive at once
+MAX_BYTES = 2**28  # of the rays alive at once
 
 
 class Evaluator(Protocol):
     """What an evaluator can do; see `basins.rays.torch_path.TorchEvaluator`."""
 
-    def losses(self, steps: Array, radii: Array, num_landscapes: int) -> Array:
-        """Return losses (B, num_landscapes) at radii (B,) along steps (B, n)."""
+    @property
+    def ray_bytes(self) -> int:
+        """Memory that a ray takes while its radii are solved."""
+
+    def along(self, steps: Array) -> Evaluate:
+        """Return losses (B, num_landscapes) of rays by index (B,), at radii (B,), along steps."""
 
 
 @dataclass(frozen=True)
@@ -82,25 +86,24 @@ def measure_rays(
         Called with the number of directions done since the last call.
     """
     n = len(scale)
-    anchor = evaluator.losses(np.zeros((1, n)), np.zeros(1), num_landscapes)[0]
+    first, _ = directions(names, [0], n)
+    along_first = evaluator.along(first * scale)
+    anchor = along_first(np.zeros(1, dtype=np.int64), np.zeros(1), num_landscapes)[0]
     bounds = np.tile(np.asarray(thresholds, dtype=np.float64), (num_landscapes, 1))
     if threshold_kind == "excess":
         bounds = bounds + anchor[:, None]
-
-    def along(steps: Array) -> Evaluate:
-        return lambda rows, radii, count: evaluator.losses(steps[rows], radii, count)
-
-    first, _ = directions(names, [0], n)
-    start = pilot_start(along(first * scale), anchor, bounds, r_max, scan_points)
+    start = pilot_start(along_first, anchor, bounds, r_max, scan_points)
     pieces: list[Radii] = []
     log_norms: list[Array] = []
-    batch = max(1, min(64, MAX_BYTES // (16 * n)))
+    batch = max(1, min(64, MAX_BYTES // evaluator.ray_bytes))
     for position in range(0, len(indices), batch):
         chosen = indices[position : position + batch]
         unit, log_norm = directions(names, chosen, n)
         unit *= scale
         pieces.append(
-            solve_radii(along(unit), anchor, bounds, len(unit), n, r_max, scan_points, start)
+            solve_radii(
+                evaluator.along(unit), anchor, bounds, len(unit), n, r_max, scan_points, start
+            )
         )
         log_norms.append(log_norm)
         advance(len(chosen))

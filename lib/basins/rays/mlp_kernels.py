@@ -158,6 +158,21 @@ def run_layers(theta: Numbers, widths: Numbers, first: int, x: Numbers, memory: 
     return x
 
 
+@njit(cache=True)
+def first_sums(theta: Numbers, problem: Problem) -> Numbers:
+    """Return W x + b of the first layer for all examples, block after block."""
+    fan_in, fan_out = problem.widths[0], problem.widths[1]
+    weights = theta[: fan_out * fan_in].reshape(fan_out, fan_in)
+    sums = np.empty(fan_out * problem.edges[-1], theta.dtype)
+    for block in range(len(problem.edges) - 1):
+        begin, end = problem.edges[block], problem.edges[block + 1]
+        y = sums[fan_out * begin : fan_out * end].reshape(fan_out, end - begin)
+        product(weights, block_inputs(problem, begin, end), y)
+        for j in range(fan_out):
+            y[j] += theta[fan_out * fan_in + j]
+    return sums
+
+
 @njit(cache=True, fastmath=FAST)
 def put_largest(outputs: Numbers, top: Numbers) -> None:
     """Put the largest output of each example into `top`."""

@@ -13,12 +13,13 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from basins.models.functional import Network
-from basins.rays import mlp_kernels
+from basins.rays import mlp_kernels, mlp_rays
 from basins.rays.landscapes import Landscapes
 
 LEAST_OPERATIONS = 1_000_000  # that are worth waking another thread
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 def layer_widths(module: nn.Module) -> list[int] | None:
@@ -89,17 +90,58 @@ class NumbaEvaluator:
 
     def losses(self, steps: Array, radii: Array, num_landscapes: int) -> Array:
         """Return mean losses, float64 (B, num_landscapes); see `TorchEvaluator.losses`."""
-        sizes = self.problem.sizes[:num_landscapes]
-        edges = self.problem.edges[: np.searchsorted(self.problem.edges, sizes[-1]) + 1]
-        problem = self.problem._replace(sizes=sizes, edges=edges)
+        problem = self._of_first(num_landscapes)
         points = self.points(steps, radii)
         result = np.empty((len(points), num_landscapes))
 
         def work(rows: slice) -> None:
             mlp_kernels.mean_losses(points[rows], problem, result[rows])
 
-        share_out(work, len(points), points.size * int(edges[-1]))
+        share_out(work, len(points), points.size * int(problem.edges[-1]))
         return result
+
+    def along(self, steps: Array) -> Callable[[Rows, Array, int], Array]:
+        """Return losses along rays; see `TorchEvaluator.along`.
+
+        The first layer's products are made here, once a ray.
+        """
+        single = steps.astype(self.theta.dtype)
+        above = int(self.problem.widths[1] * (self.problem.widths[0] + 1))
+        ray_sums = np.empty((len(steps), len(self._sums)), self.theta.dtype)
+
+        def add_up(rows: slice) -> None:
+            mlp_rays.put_ray_sums(single[rows], self.problem, ray_sums[rows])
+
+        share_out(add_up, len(steps), len(steps) * above * int(self.problem.edges[-1]))
+        rest = np.ascontiguousarray(steps[:, above:])
+        rays = mlp_rays.Rays(self.theta, self._sums, rest, ray_sums)
+
+        def losses(rows: Rows, radii: Array, num_landscapes: int) -> Array:
+            problem = self._of_first(num_landscapes)
+            result = np.empty((len(rows), num_landscapes))
+
+            def work(part: slice) -> None:
+                mlp_rays.ray_losses(rays, rows[part], radii[part], problem, result[part])
+
+            operations = len(rows) * int(problem.edges[-1]) * (rest.shape[1] + problem.widths[1])
+            share_out(work, len(rows), operations)
+            return result
+
+        return losses
+
+    @property
+    def ray_bytes(self) -> int:
+        """Memory that a ray takes while its radii are solved."""
+        return int(self._sums.nbytes + 2 * 8 * len(self.theta))
+
+    @functools.cached_property
+    def _sums(self) -> NDArray[np.floating]:
+        return np.asarray(mlp_kernels.first_sums(self.theta, self.problem))
+
+    def _of_first(self, num_landscapes: int) -> mlp_kernels.Problem:
+        sizes = self.problem.sizes[:num_landscapes]
+        edges = self.problem.edges[: np.searchsorted(self.problem.edges, sizes[-1]) + 1]
+        return self.problem._replace(sizes=sizes, edges=edges)
 
     def gradients(self, steps: Array) -> Array:
         """Return gradients, float64 (B, n); see `TorchEvaluator.gradients`."""

@@ -1,5 +1,7 @@
 """The obvious evaluator, one point at a time: the reference of the tests."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +18,17 @@ class SlowEvaluator:
         self.network = network
         self.theta = theta
         self.landscapes = landscapes
+
+    @property
+    def ray_bytes(self) -> int:
+        """Memory that a ray takes while its radii are solved."""
+        return 2 * 8 * self.theta.numel()
+
+    def along(
+        self, steps: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int], NDArray[np.float64]]:
+        """Return losses along rays, as `TorchEvaluator.along` does."""
+        return lambda rows, radii, count: self.losses(steps[rows], radii, count)
 
     def losses(
         self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int

@@ -91,6 +91,28 @@ class TorchEvaluator:
             result[part] = self._points_losses(steps[part], radii[part], num_landscapes)
         return result
 
+    def along(
+        self, steps: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int], NDArray[np.float64]]:
+        """Return a function that gives losses along rays.
+
+        Parameters
+        ----------
+        steps
+            Of a unit of radius along each ray, shape (rays, n).
+
+        Returns
+        -------
+        Callable
+            (rays by index (B,), radii (B,), number of landscapes) -> losses, see `losses`.
+        """
+        return lambda rows, radii, count: self.losses(steps[rows], radii, count)
+
+    @property
+    def ray_bytes(self) -> int:
+        """Memory that a ray takes while its radii are solved."""
+        return 2 * 8 * self.theta.numel()
+
     def gradients(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradients of the mean loss over all examples at ``theta + step``.
 

@@ -9,8 +9,8 @@ from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
 from basins.progress import progress
+from basins.rays.evaluators import evaluator_of
 from basins.rays.measure_rays import RaySet, measure_rays
-from basins.rays.torch_path import TorchEvaluator
 from basins.study import jobs
 from basins.verbs.job_data import find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
@@ -32,7 +32,7 @@ def rays(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> No
             log_dets.append(minimum.log_det)
             measured.append(
                 measure_rays(
-                    TorchEvaluator(network, minimum.theta, minimum.landscapes),
+                    evaluator_of(network, minimum.theta, minimum.landscapes),
                     (found.study, minimum.name),
                     range(settings.directions),
                     minimum.scale,

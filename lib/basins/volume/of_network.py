@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from basins.models.functional import Network
+from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.numba_path import NumbaEvaluator, is_understood, share_out
+from basins.rays.mlp_kernels import first_sums
+from basins.rays.numba_path import NumbaEvaluator, share_out
 from basins.rays.products import CurvatureProducts
-from basins.rays.torch_path import TorchEvaluator
 from basins.volume import mlp_curves, mlp_trajectories
 from basins.volume.basin import Basin
 from basins.volume.curves import Moved, Moves
@@ -52,8 +53,7 @@ def network_basin(
     """
     whole = replace(landscapes, sizes=landscapes.sizes[-1:])
     minimum = theta.detach().cpu().double().numpy() / scale
-    is_compiled = is_understood(network, theta, whole)
-    evaluator = (NumbaEvaluator if is_compiled else TorchEvaluator)(network, theta, whole)
+    evaluator = evaluator_of(network, theta, whole)
 
     def loss(points: Array) -> Array:
         steps = (points - minimum) * scale
@@ -97,7 +97,7 @@ def network_basin(
 def mover_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Mover:
     """Return what moves chains in a fully connected network's basin, compiled."""
     problem, theta = evaluator.problem, evaluator.theta
-    sums = mlp_curves.first_sums(theta, problem)
+    sums = first_sums(theta, problem)
     summed_loss = float(threshold) * int(problem.edges[-1])
 
     def move(moves: Moves) -> Moved:

@@ -108,6 +108,19 @@ def test_rays_cost_what_their_evaluations_hold():
     assert row[:3].tolist() == [2 * 7 * 3, 2 * 10 * 7 * 100, 2 * 10 * 100]
 
 
+def test_a_first_layer_is_multiplied_once_a_ray():
+    network = cost.module_cost(build("mlp-5", (4,), 3, 0), (4,))
+    assert network.first == (4, 5)
+    assert cost.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28)).first == (0, 0)
+    row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
+    passes = 2 * 10 * (7 * 20 + 4 * 40)
+    assert row[3] == passes * 5 * 3 + 2 * 10 * 60 * 4 * 5
+    assert row[1] == 2 * 10 * 7 * (5 * 3 + 3)
+    # A ray's sums are 5 numbers an example.
+    assert network.rays_together(10**7) == 1
+    assert network.rays_together(10**5) == 64
+
+
 def test_minima_are_expected_inside_the_landscapes_they_were_trained_in():
     study = parse_study(STUDY, "study")
     first, last = jobs.expand(study)[0], jobs.expand(study)[-1]

@@ -8,10 +8,11 @@ from torch import nn
 
 from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
-from basins.models.functional import Network
+from basins.models.functional import Network, build
 from basins.rays import measure_rays as module
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import measure_rays
+from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.slow_path import SlowEvaluator
 from basins.rays.torch_path import TorchEvaluator
 
@@ -81,6 +82,25 @@ def test_fast_and_slow_evaluators_give_the_same_radii(problem):
     quick = measure(fast(problem), scale, range(3))
     np.testing.assert_allclose(quick.log_radius, slow.log_radius, rtol=1e-10)
     np.testing.assert_allclose(quick.landscape_loss, slow.landscape_loss, rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", ["linear", "mlp-24", "mlp-12x3"])
+def test_compiled_networks_have_the_same_radii(model, seed):
+    random = np.random.default_rng(seed)
+    inputs = torch.from_numpy(random.normal(size=(300, 6)))
+    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
+    network = Network(build(model, (6,), 2, seed).double())
+    landscapes = Landscapes(inputs, targets, (20, 300), "cross_entropy")
+    scale, _ = scaling(network.layout, network.theta.numpy(), "filter")
+    slow, exact = (
+        measure(kind(network, network.theta, landscapes), scale, range(4), "excess")
+        for kind in (SlowEvaluator, NumbaEvaluator)
+    )
+    np.testing.assert_allclose(exact.log_radius, slow.log_radius, rtol=1e-9)
+    np.testing.assert_array_equal(exact.num_evaluations, slow.num_evaluations)
+    single = NumbaEvaluator(network, network.theta.float(), landscapes)
+    rough = measure(single, scale, range(4), "excess")
+    assert network.num_parameters * np.abs(rough.log_radius - exact.log_radius).max() <= 0.1
 
 
 def test_shards_give_the_rays_of_the_whole(problem):

@@ -10,7 +10,7 @@ from numba import njit
 from torch import nn
 
 from basins.models.functional import Network, build
-from basins.rays import mlp_kernels, numba_path
+from basins.rays import mlp_kernels, mlp_rays, numba_path
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood, layer_widths
 from basins.rays.slow_path import SlowEvaluator
@@ -53,6 +53,31 @@ def test_losses_are_those_of_the_plain_loop(seed, case, num_landscapes):
     )
 
 
+@pytest.mark.parametrize("num_landscapes", [1, 3, 5])
+@pytest.mark.parametrize("case", CASES)
+def test_losses_along_rays_are_those_at_their_points(seed, case, num_landscapes):
+    network, landscapes, steps, radii = problem(seed, case)
+    rows = np.array([2, 0, 2, 1, 2])
+    radii = np.append(radii, [0.0, 1e-9])
+    fast = NumbaEvaluator(network, network.theta, landscapes).along(steps)
+    slow = SlowEvaluator(network, network.theta, landscapes).along(steps)
+    np.testing.assert_allclose(
+        fast(rows, radii, num_landscapes), slow(rows, radii, num_landscapes), rtol=1e-10, atol=1e-14
+    )
+    assert fast(rows[:0], radii[:0], num_landscapes).shape == (0, num_landscapes)
+
+
+def test_radii_are_not_rounded_to_single_precision(seed):
+    random = np.random.default_rng(seed)
+    base, along = random.uniform(1, 2, (2, 10**6)).astype(np.float32)
+    radius = random.uniform(1, 2)
+    moved = np.empty_like(base)
+    mlp_rays.shift(base, along, radius, False, moved)
+    off = (moved.astype(np.float64) - (base + radius * along.astype(np.float64))).mean()
+    # A million roundings of up to 2.4e-7 cancel to 1e-10; that of the radius would stay.
+    assert abs(off) < 1e-9
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_gradients_are_those_of_autograd(seed, case):
     network, landscapes, steps, _ = problem(seed, case)
@@ -70,6 +95,10 @@ def test_single_precision_is_as_good_as_torchs(seed, case):
     np.testing.assert_allclose(
         fast.losses(steps, radii, 5), torchs.losses(steps, radii, 5), rtol=1e-5, atol=1e-6
     )
+    rows = np.arange(3)
+    np.testing.assert_allclose(
+        fast.along(steps)(rows, radii, 5), torchs.losses(steps, radii, 5), rtol=1e-5, atol=1e-6
+    )
     expected = torchs.gradients(steps)
     np.testing.assert_allclose(
         fast.gradients(steps), expected, atol=1e-5 * np.abs(expected).max(), rtol=1e-4
@@ -82,9 +111,10 @@ def test_what_is_no_number_stays_so(seed, case, bad):
     network, landscapes, steps, _ = problem(seed, case)
     steps[1, -1] = bad
     fast = NumbaEvaluator(network, network.theta, landscapes)
-    losses = fast.losses(steps, np.ones(3), 5)
-    assert not np.isfinite(losses[1]).any()
-    assert np.isfinite(losses[[0, 2]]).all()
+    along = fast.along(steps)(np.arange(3), np.ones(3), 5)
+    for losses in (fast.losses(steps, np.ones(3), 5), along):
+        assert not np.isfinite(losses[1]).any()
+        assert np.isfinite(losses[[0, 2]]).all()
     gradients = fast.gradients(steps)
     assert not np.isfinite(gradients[1]).all()
     assert np.isfinite(gradients[[0, 2]]).all()
