@@ -23,8 +23,9 @@ from basins.losses import num_outputs
 from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
 from basins.rays.mlp_kernels import mean_gradients, mean_losses
-from basins.rays.numba_path import NumbaEvaluator, share_out
+from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.torch_path import TorchEvaluator
+from basins.threads import share_out
 from basins.volume import chords, hmc, of_network
 from basins.volume.basin import Basin
 from basins.volume.measures import Lebesgue

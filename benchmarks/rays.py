@@ -8,6 +8,7 @@ same network along the same directions with the same threads.
     BASINS_DATA=... python benchmarks/rays.py --data mnist --examples 6000
 """
 
+import numba
 import numpy as np
 import torch
 from table import options, report, seconds
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--directions", type=int, default=16)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    numba.set_num_threads(min(arguments.threads, numba.config.NUMBA_NUM_THREADS))
     data = load(arguments.data)
     network, theta = minimum(data, MODELS[arguments.data], arguments.examples)
     scale, _ = scaling(network.layout, theta.double().numpy(), "filter")

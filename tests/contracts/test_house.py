@@ -18,6 +18,7 @@ PACKAGE = ROOT / "lib" / "basins"
 # A module may import from its own room and from those above it in this list.
 ORDER = [
     "streams",
+    "threads",
     "progress",
     "device",
     "atomic",

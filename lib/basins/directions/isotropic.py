@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins import streams
+from basins.threads import share_out
+
+OPERATIONS = 20  # or so, that a normal deviate takes
 
 
 def directions(
@@ -28,9 +31,14 @@ def directions(
         Unit vectors u, float64, shape (B, n), and the log norms ln |g| of the Gaussian vectors
         g = u |g| they came from, float64, shape (B,).
     """
-    unit = np.empty((len(indices), num_parameters))
-    for row, index in zip(unit, indices, strict=True):
-        row[:] = streams.normals(*names, "direction", int(index), count=num_parameters)
-    norm = np.sqrt(np.einsum("bi,bi->b", unit, unit))
-    unit /= norm[:, None]
+    unit, norm = np.empty((len(indices), num_parameters)), np.empty(len(indices))
+
+    def draw(rows: slice) -> None:
+        for row in range(rows.start, rows.stop):
+            name = (*names, "direction", int(indices[row]))
+            unit[row] = streams.normals(*name, count=num_parameters)
+            norm[row] = np.sqrt(np.einsum("i,i->", unit[row], unit[row]))
+            unit[row] /= norm[row]
+
+    share_out(draw, len(indices), OPERATIONS * unit.size)
     return unit, np.log(norm)

@@ -1,4 +1,4 @@
-"""Operations, evaluations and bytes of a job, from the study alone.
+"""Operations and evaluations of a job, from the study alone.
 
 A job's cost is a vector of counts (`TRAIN`, `RAYS`, `VOLUME`, `ESTIMATE`), each the number of times
 something of known price happens; `basins.plan.calibration` holds the prices of a machine.
@@ -23,8 +23,6 @@ from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.resolve import DATASETS
 from basins.study.schema import Study
-from basins.volume.integration import MAX_KEPT
-from basins.volume.path import MAX_SEEN, NUM_CHAINS
 from basins.volume.shapes import MAX_FULL, RANK
 
 Array = NDArray[np.float64]
@@ -58,7 +56,6 @@ COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
-POINTS_TOGETHER = 64  # points of many directions that one call evaluates at most
 
 
 @dataclass(frozen=True)
@@ -353,55 +350,3 @@ def counts(
         return estimate_counts(network, each * len(sizes), each * sum(sizes))
     cells = len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([len(job.seeds) * cells * volume.directions], dtype=np.float64)
-
-
-def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
-    """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
-    network, facts = job_network(study, job)
-    seeds, volume = len(job.seeds), study.measure.volume
-    radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
-    if verb == "volume":
-        return 8.0 * seeds * radii * 4
-    example = 4 * math.prod(facts.input_shape)
-    # Read as bytes, turned into float32, normalised.
-    data = 2.25 * facts.num_bytes
-    if verb == "train":
-        recipe = study.recipes[job.recipe]
-        batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
-        subset = seeds * job.train_size * example
-        graph = seeds * min(batch, job.train_size) * 4 * 3 * network.numbers
-        tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
-        state = 10 * seeds * 4 * network.num_parameters
-        return data + subset + max(graph, tests) + state
-    subset = study.landscape_sizes[-1] * example
-    if verb == "estimate":
-        n = network.num_parameters
-        asked, hessian = points_asked(study, n)
-        # Draws are kept for shapes and for lines of sight as long as there is room.
-        drawn = NUM_CHAINS * n * 12 + min(asked * n, MAX_SEEN + 4 * MAX_KEPT)
-        passes = NUM_CHAINS * (8 * n + 12 * min(CHUNK, study.landscape_sizes[-1]) * network.widest)
-        matrices = 4 * n**2 if hessian else 0
-        return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
-    size = study.landscape_sizes[-1]
-    batch = network.rays_together(size)
-    outputs = network.first[1]
-    # A compiled network holds its examples once more, and a first layer's sums of every ray.
-    directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + 1)
-    subset *= 2 if outputs else 1
-    chunk = min(CHUNK, size)
-    points = min(batch, POINTS_TOGETHER) * (
-        2 * 4 * network.num_parameters + 12 * chunk * network.widest
-    )
-    return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4
-
-
-def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
-    """Return the bytes of a job's result file."""
-    network, _ = job_network(study, job)
-    seeds, volume = len(job.seeds), study.measure.volume
-    cells = len(study.landscape_sizes) * len(volume.thresholds)
-    if verb == "train":
-        return seeds * 4.0 * network.num_parameters
-    if verb == "rays":
-        return seeds * (8.0 + 2 + 8) * cells * volume.directions
-    return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))

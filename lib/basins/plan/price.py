@@ -4,7 +4,7 @@ import heapq
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from basins.plan import calibration, cost
+from basins.plan import calibration, cost, memory
 from basins.plan.calibration import Calibration
 from basins.plan.remaining import Remaining
 from basins.plan.request import Request, request
@@ -73,8 +73,8 @@ class Pricer:
         if verb != "volume":
             facts = cost.data_facts(job.dataset, self.study.data_root)
             seconds += prices.data_seconds_per_byte * facts.num_bytes
-        peak = prices.start_bytes[verb] + cost.peak_bytes(self.study, job, verb)
-        return seconds, peak, cost.result_bytes(self.study, job, verb)
+        peak = prices.start_bytes[verb] + memory.peak_bytes(self.study, job, verb)
+        return seconds, peak, memory.result_bytes(self.study, job, verb)
 
     def cube(self) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of merging the cube."""

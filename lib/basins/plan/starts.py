@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from basins.plan import cost
+from basins.plan import cost, memory
 from basins.plan.calibration import Calibration
 from basins.study import jobs
 from basins.study.load import parse_study, save_study
@@ -41,7 +41,7 @@ def with_starts(found: Calibration) -> Calibration:
     for verb in cost.COUNTS:
         priced = found.price(verb, cost.counts(study, job, verb, found.per_ray))
         start_seconds[verb] = max(0.0, start_seconds[verb] - priced)
-        start_bytes[verb] = max(0.0, start_bytes[verb] - cost.peak_bytes(study, job, verb))
+        start_bytes[verb] = max(0.0, start_bytes[verb] - memory.peak_bytes(study, job, verb))
     files = len(jobs.verbs(study)) * len(jobs.expand(study))
     # Opening the cube and its job files is nearly all that the verb does beyond starting.
     file_seconds = max(0.0, start_seconds["cube"] - start_seconds["volume"]) / files

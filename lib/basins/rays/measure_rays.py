@@ -88,7 +88,8 @@ def measure_rays(
     n = len(scale)
     first, _ = directions(names, [0], n)
     along_first = evaluator.along(first * scale)
-    anchor = along_first(np.zeros(1, dtype=np.int64), np.zeros(1), num_landscapes)[0]
+    nowhere = np.zeros(1, dtype=np.int64), np.zeros(1)
+    anchor = along_first(*nowhere, num_landscapes, np.full((1, num_landscapes), np.inf))[0]
     bounds = np.tile(np.asarray(thresholds, dtype=np.float64), (num_landscapes, 1))
     if threshold_kind == "excess":
         bounds = bounds + anchor[:, None]

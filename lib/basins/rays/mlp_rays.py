@@ -2,7 +2,8 @@
 
 Exploits: the first layer is linear, (W + r D) x = W x + r D x, so both products are made once, W x
 for the minimum and D x for the ray, and a radius costs the layers above; all landscapes come from
-one pass, as sums over the first so many examples.
+one pass, as sums over the first so many examples; and losses are not negative, so that a sum above
+every limit needs no more examples.
 """
 
 from typing import NamedTuple
@@ -42,6 +43,22 @@ class Rays(NamedTuple):
     ray_sums: Numbers
 
 
+class Points(NamedTuple):
+    """Points on rays, arrays of shape (points,).
+
+    Attributes
+    ----------
+    rows, radii
+        Of each point its ray and how far along it.
+    most
+        Summed loss above which a point is outside all its basins.
+    """
+
+    rows: Numbers
+    radii: Numbers
+    most: Numbers
+
+
 @njit(cache=True, nogil=True)
 def put_ray_sums(steps: Numbers, problem: Problem, ray_sums: Numbers) -> None:
     """Put the first layer's sums along rays with these steps (rays, n) into `ray_sums`."""
@@ -62,17 +79,10 @@ def shift(base: Numbers, along: Numbers, radius: float, is_hidden: bool, to: Num
 
 
 @njit(cache=True, nogil=True)
-def ray_losses(rays: Rays, rows: Numbers, radii: Numbers, problem: Problem, means: Numbers) -> None:
-    """Put mean losses at radii along rays into `means`, float64, shape (points, landscapes).
+def ray_losses(rays: Rays, points: Points, problem: Problem, means: Numbers) -> None:
+    """Put mean losses of points into `means`, float64, shape (points, landscapes).
 
-    Parameters
-    ----------
-    rays
-        The minimum and its rays.
-    rows, radii
-        Of each point its ray and how far along it, shape (points,).
-    problem
-        Network and examples.
+    Those that no example is needed for any more are infinite.
     """
     widths, edges = problem.widths, problem.edges
     dtype = rays.theta.dtype
@@ -81,10 +91,11 @@ def ray_losses(rays: Rays, rows: Numbers, radii: Numbers, problem: Problem, mean
     first = np.empty(widths[1] * BLOCK, dtype)
     memory = np.empty(max(1, widths[2:].sum()) * BLOCK, dtype)
     top, sums = np.empty(BLOCK, dtype), np.empty(BLOCK, dtype)
-    for p in range(len(rows)):
-        step = rays.steps[rows[p]]
+    for p in range(len(points.rows)):
+        row, radius = points.rows[p], points.radii[p]
+        step = rays.steps[row]
         for i in range(len(theta)):
-            theta[i] = step[i] * radii[p]
+            theta[i] = step[i] * radius
             theta[i] += rays.theta[above + i]
         total, landscape = 0.0, 0
         for block in range(len(edges) - 1):
@@ -92,9 +103,12 @@ def ray_losses(rays: Rays, rows: Numbers, radii: Numbers, problem: Problem, mean
             count = end - begin
             part = slice(widths[1] * begin, widths[1] * end)
             x = first[: widths[1] * count]
-            shift(rays.sums[part], rays.ray_sums[rows[p], part], radii[p], len(widths) > 2, x)
+            shift(rays.sums[part], rays.ray_sums[row, part], radius, len(widths) > 2, x)
             outputs = run_layers(theta, widths, 1, x.reshape(widths[1], count), memory)
             total += add_losses(problem.kind, outputs, problem.targets[begin:end], top, sums)
             if end == problem.sizes[landscape]:
                 means[p, landscape] = total / end
                 landscape += 1
+            if total > points.most[p]:
+                means[p, landscape:] = np.inf
+                break

@@ -3,20 +3,16 @@
 import functools
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from basins.models.functional import Network
 from basins.rays import mlp_kernels, mlp_rays
 from basins.rays.landscapes import Landscapes
-
-LEAST_OPERATIONS = 1_000_000  # that are worth waking another thread
+from basins.threads import share_out
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -100,10 +96,11 @@ class NumbaEvaluator:
         share_out(work, len(points), points.size * int(problem.edges[-1]))
         return result
 
-    def along(self, steps: Array) -> Callable[[Rows, Array, int], Array]:
+    def along(self, steps: Array) -> Callable[[Rows, Array, int, Array], Array]:
         """Return losses along rays; see `TorchEvaluator.along`.
 
-        The first layer's products are made here, once a ray.
+        The first layer's products are made here, once a ray; a point is given up as soon as its
+        examples so far bring the loss above all its limits.
         """
         single = steps.astype(self.theta.dtype)
         above = int(self.problem.widths[1] * (self.problem.widths[0] + 1))
@@ -116,12 +113,14 @@ class NumbaEvaluator:
         rest = np.ascontiguousarray(steps[:, above:])
         rays = mlp_rays.Rays(self.theta, self._sums, rest, ray_sums)
 
-        def losses(rows: Rows, radii: Array, num_landscapes: int) -> Array:
+        def losses(rows: Rows, radii: Array, num_landscapes: int, limits: Array) -> Array:
             problem = self._of_first(num_landscapes)
             result = np.empty((len(rows), num_landscapes))
+            most = np.broadcast_to(limits * problem.sizes, result.shape).max(axis=1)
 
             def work(part: slice) -> None:
-                mlp_rays.ray_losses(rays, rows[part], radii[part], problem, result[part])
+                points = mlp_rays.Points(rows[part], radii[part], most[part])
+                mlp_rays.ray_losses(rays, points, problem, result[part])
 
             operations = len(rows) * int(problem.edges[-1]) * (rest.shape[1] + problem.widths[1])
             share_out(work, len(rows), operations)
@@ -158,40 +157,3 @@ class NumbaEvaluator:
         """Return theta + radius * step in the precision of theta, shape (B, n)."""
         # Scaled in float64 and rounded once, so that a radius means the same in any precision.
         return np.asarray(self.theta + (steps * radii[:, None]).astype(self.theta.dtype))
-
-
-@functools.cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count)
-
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
-
-
-def share_out(work: Callable[[slice], None], count: int, operations: int) -> None:
-    """Do `work` on all of `count` rows, a run of them in each thread if there is enough to do.
-
-    Threads are as many as Numba's setting says, but not Numba's own: these sleep when they wait,
-    where OpenMP's spin, and take the cores from any BLAS called in between.
-
-    Parameters
-    ----------
-    work
-        Does some rows, in a kernel that releases the interpreter's lock.
-    operations
-        Multiply-adds, or so.
-    """
-    threads = max(1, min(numba.get_num_threads(), count, 1 + operations // LEAST_OPERATIONS))
-    with _blas().limit(limits=1):
-        if threads == 1:
-            work(slice(0, count))
-            return
-        edges = np.linspace(0, count, threads + 1).astype(int).tolist()
-        parts = [slice(begin, end) for begin, end in itertools.pairwise(edges)]
-        # The first run is done here, so that one thread fewer has to be woken.
-        others = [_threads(threads - 1).submit(work, part) for part in parts[1:]]
-        work(parts[0])
-        for other in others:
-            other.result()

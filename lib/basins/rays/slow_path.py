@@ -26,9 +26,9 @@ class SlowEvaluator:
 
     def along(
         self, steps: NDArray[np.float64]
-    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int], NDArray[np.float64]]:
+    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int, object], NDArray[np.float64]]:
         """Return losses along rays, as `TorchEvaluator.along` does."""
-        return lambda rows, radii, count: self.losses(steps[rows], radii, count)
+        return lambda rows, radii, count, _limits: self.losses(steps[rows], radii, count)
 
     def losses(
         self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-# (direction indices (k,), radii (k,), number of landscapes) -> losses (k, landscapes)
-Evaluate = Callable[[NDArray[np.int64], Array, int], Array]
+# (direction indices (k,), radii (k,), number of landscapes, limits (k, landscapes)) -> losses (k,
+# landscapes); of one that is above its limit any number above will do
+Evaluate = Callable[[NDArray[np.int64], Array, int, Array], Array]
 
 TOLERANCE_NATS = 0.1  # of n ln r, DESIGN section 6
 MAX_STEPS_INWARD = 10  # ln 4, 2 ln 4, 4 ln 4 and so on: the last radius is 0 in float64
@@ -58,15 +59,27 @@ class _Search:
         self.x1, self.x2, self.x3, self.f1, self.f2, self.f3 = np.full((6, *shape), np.nan)
         self.num_evaluations = np.zeros(shape[:2], dtype=np.int64)
 
-    def heights(self, rows: NDArray[np.int64], x: Array, counts: NDArray[np.int64]) -> Array:
+    def heights(
+        self,
+        rows: NDArray[np.int64],
+        x: Array,
+        counts: NDArray[np.int64],
+        is_side_enough: NDArray[np.bool_] | None = None,
+    ) -> Array:
         """Return f at ln r = x for the first `counts` landscapes of each row, NaN for the others.
 
-        Shapes: rows, x, counts (k,); result (k, landscapes, thresholds).
+        Shapes: rows, x, counts (k,); result (k, landscapes, thresholds). In landscapes where only
+        the side is asked for, shape (k, landscapes), what is above all thresholds may come out as
+        any number above.
         """
         result = np.full((len(rows), *self.bounds.shape), np.nan)
+        limits = np.full(result.shape[:2], np.inf)
+        if is_side_enough is not None:
+            limits = np.where(is_side_enough, self.bounds.max(axis=1), limits)
         for count in np.unique(counts):
             chosen = np.flatnonzero(counts == count)
-            losses = self.evaluate(rows[chosen], np.exp(x[chosen]), int(count))
+            at = rows[chosen], np.exp(x[chosen])
+            losses = self.evaluate(*at, int(count), limits[chosen, :count])
             anchor = self.anchor[:count, None]
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = (losses[:, :, None] - anchor) / (self.bounds[:count] - anchor)
@@ -138,7 +151,7 @@ def solve_radii(
 def pilot_start(
     evaluate: Evaluate, anchor: Array, bounds: Array, r_max: float, scan_points: int
 ) -> int:
-    """Return where scans of this minimum may start: two points inside its first ray's basins.
+    """Return where scans of this minimum may start: a point inside its first ray's basins or two.
 
     The start depends on the minimum alone, never on which directions a shard holds.
     """
@@ -149,8 +162,8 @@ def pilot_start(
     for index, x in enumerate(grid):
         height = search.heights(row, np.array([x]), everything)
         if (search.is_inside_at_zero & (height > 0)).any():
-            return max(0, index - 3)
-    return max(0, scan_points - 3)
+            return max(0, index - 2)
+    return max(0, scan_points - 2)
 
 
 def _scan(search: _Search, grid: Array) -> NDArray[np.int16]:
@@ -165,7 +178,9 @@ def _scan(search: _Search, grid: Array) -> NDArray[np.int16]:
         rows, counts = _unsettled(is_settled)
         if not len(rows):
             break
-        height = search.heights(rows, np.full(len(rows), x), counts)
+        # A cell left once already has its bracket: what is still open is whether the ray re-enters.
+        is_known = np.asarray((was_outside | is_settled)[rows].all(axis=2))
+        height = search.heights(rows, np.full(len(rows), x), counts, is_known)
         seen = ~np.isnan(height) & ~is_settled[rows]
         is_outside = seen & (height > 0)
         changed = seen & (is_outside != was_outside[rows])

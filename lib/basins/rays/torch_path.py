@@ -93,7 +93,7 @@ class TorchEvaluator:
 
     def along(
         self, steps: NDArray[np.float64]
-    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int], NDArray[np.float64]]:
+    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int, object], NDArray[np.float64]]:
         """Return a function that gives losses along rays.
 
         Parameters
@@ -104,9 +104,10 @@ class TorchEvaluator:
         Returns
         -------
         Callable
-            (rays by index (B,), radii (B,), number of landscapes) -> losses, see `losses`.
+            (rays by index (B,), radii (B,), number of landscapes, limits) -> losses, see `losses`;
+            limits, see `basins.rays.solve.Evaluate`, save nothing here.
         """
-        return lambda rows, radii, count: self.losses(steps[rows], radii, count)
+        return lambda rows, radii, count, _limits: self.losses(steps[rows], radii, count)
 
     @property
     def ray_bytes(self) -> int:

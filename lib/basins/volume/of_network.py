@@ -12,8 +12,9 @@ from basins.models.functional import Network
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.mlp_kernels import first_sums
-from basins.rays.numba_path import NumbaEvaluator, share_out
+from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.products import CurvatureProducts
+from basins.threads import share_out
 from basins.volume import mlp_curves, mlp_trajectories
 from basins.volume.basin import Basin
 from basins.volume.curves import Moved, Moves

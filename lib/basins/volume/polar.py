@@ -96,7 +96,7 @@ def _search(
 ) -> Radii:
     """Solve radii in units of `steps` (k, n), up to `top`."""
 
-    def evaluate(rows: NDArray[np.int64], radii: Array, _count: int) -> Array:
+    def evaluate(rows: NDArray[np.int64], radii: Array, _count: int, _limits: Array) -> Array:
         return basin.rise(steps[rows] * radii[:, None])[:, None]
 
     bounds = np.array([[basin.height]])

@@ -15,7 +15,7 @@ def test_minimum_at_its_threshold_to_rounding_ends_without_a_radius():
     """The anchor is a hair inside, every evaluation a hair outside: no endless walk inward."""
     anchor, bounds = np.array([0.1]), np.array([[0.1 * (1 + 1e-15)]])
     found = solve_radii(
-        lambda rows, _radii, count: np.full((len(rows), count), 0.1 * (1 + 1e-12)),
+        lambda rows, _radii, count, _limits: np.full((len(rows), count), 0.1 * (1 + 1e-12)),
         anchor,
         bounds,
         3,

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numba import njit
 from torch import nn
 
+from basins import threads
 from basins.models.functional import Network, build
-from basins.rays import mlp_kernels, mlp_rays, numba_path
+from basins.rays import mlp_kernels, mlp_rays
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood, layer_widths
 from basins.rays.slow_path import SlowEvaluator
@@ -26,6 +27,7 @@ CASES = {
     "regression": ("mlp-9-4", "squared_error", 2),
 }
 # Across the edges of blocks, and inside one.
+NEVER = np.full((1, 1), np.inf)  # limits that no loss is above
 SIZES = (1, 50, mlp_kernels.BLOCK, mlp_kernels.BLOCK + 1, 300)
 
 
@@ -62,9 +64,29 @@ def test_losses_along_rays_are_those_at_their_points(seed, case, num_landscapes)
     fast = NumbaEvaluator(network, network.theta, landscapes).along(steps)
     slow = SlowEvaluator(network, network.theta, landscapes).along(steps)
     np.testing.assert_allclose(
-        fast(rows, radii, num_landscapes), slow(rows, radii, num_landscapes), rtol=1e-10, atol=1e-14
+        fast(rows, radii, num_landscapes, NEVER),
+        slow(rows, radii, num_landscapes, NEVER),
+        rtol=1e-10,
+        atol=1e-14,
     )
-    assert fast(rows[:0], radii[:0], num_landscapes).shape == (0, num_landscapes)
+    assert fast(rows[:0], radii[:0], num_landscapes, NEVER[:0]).shape == (0, num_landscapes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_giving_up_early_changes_no_side(seed, case):
+    network, landscapes, steps, _ = problem(seed, case)
+    rows, radii = np.repeat(np.arange(3), 8), np.tile(np.geomspace(1e-3, 1e3, 8), 3)
+    losses = NumbaEvaluator(network, network.theta, landscapes).along(steps)
+    whole = losses(rows, radii, 5, np.full((24, 5), np.inf))
+    # Bounds at random among the losses, of some landscapes only.
+    limits = np.random.default_rng(seed).choice(whole.ravel(), (24, 5))
+    limits[:8, 2:] = np.inf
+    found = losses(rows, radii, 5, limits)
+    np.testing.assert_array_equal(found > limits, whole > limits)
+    below = found <= limits
+    np.testing.assert_array_equal(found[below], whole[below])
+    np.testing.assert_array_equal(found[:8], whole[:8])
+    assert np.isinf(found[8:]).any()
 
 
 def test_radii_are_not_rounded_to_single_precision(seed):
@@ -97,7 +119,10 @@ def test_single_precision_is_as_good_as_torchs(seed, case):
     )
     rows = np.arange(3)
     np.testing.assert_allclose(
-        fast.along(steps)(rows, radii, 5), torchs.losses(steps, radii, 5), rtol=1e-5, atol=1e-6
+        fast.along(steps)(rows, radii, 5, NEVER),
+        torchs.losses(steps, radii, 5),
+        rtol=1e-5,
+        atol=1e-6,
     )
     expected = torchs.gradients(steps)
     np.testing.assert_allclose(
@@ -111,7 +136,7 @@ def test_what_is_no_number_stays_so(seed, case, bad):
     network, landscapes, steps, _ = problem(seed, case)
     steps[1, -1] = bad
     fast = NumbaEvaluator(network, network.theta, landscapes)
-    along = fast.along(steps)(np.arange(3), np.ones(3), 5)
+    along = fast.along(steps)(np.arange(3), np.ones(3), 5, NEVER)
     for losses in (fast.losses(steps, np.ones(3), 5), along):
         assert not np.isfinite(losses[1]).any()
         assert np.isfinite(losses[[0, 2]]).all()
@@ -175,15 +200,17 @@ def test_others_are_left_to_torch(seed):
 def test_threads_change_nothing_and_no_points_are_fine(seed, monkeypatch):
     network, landscapes, steps, radii = problem(seed, "wide enough for BLAS")
     evaluator = NumbaEvaluator(network, network.theta, landscapes)
-    monkeypatch.setattr(numba_path, "LEAST_OPERATIONS", 1)
+    monkeypatch.setattr(threads, "LEAST_OPERATIONS", 1)
     found, before = [], numba.get_num_threads()
     try:
-        for threads in (1, 2):
-            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-            found.append((evaluator.losses(steps, radii, 5), evaluator.gradients(steps)))
+        for count in (1, 2):
+            numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+            along = evaluator.along(steps)(np.arange(3), radii, 5, NEVER)
+            found.append((evaluator.losses(steps, radii, 5), evaluator.gradients(steps), along))
     finally:
         numba.set_num_threads(before)
     assert np.array_equal(found[0][0], found[1][0])
     assert np.array_equal(found[0][1], found[1][1])
+    assert np.array_equal(found[0][2], found[1][2])
     assert evaluator.losses(steps[:0], radii[:0], 5).shape == (0, 5)
     assert evaluator.gradients(steps[:0]).shape == (0, steps.shape[1])

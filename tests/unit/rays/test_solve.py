@@ -10,7 +10,7 @@ from basins.rays.solve import TOLERANCE_NATS, pilot_start, solve_radii
 def along(*losses):
     """Evaluate one function of (directions, radii) a landscape."""
 
-    def evaluate(rows, radii, num_landscapes):
+    def evaluate(rows, radii, num_landscapes, _limits):
         return np.stack([loss(rows, radii) for loss in losses[:num_landscapes]], axis=1)
 
     return evaluate
@@ -34,9 +34,9 @@ def off_grid(evaluate, r_max, scan_points):
     grid = r_max * 2.0 ** -np.arange(scan_points)
     count = [0]
 
-    def counted(rows, radii, num_landscapes):
+    def counted(rows, radii, num_landscapes, limits):
         count[0] += int((~np.isclose(radii[:, None], grid, rtol=1e-12).any(axis=1)).sum())
-        return evaluate(rows, radii, num_landscapes)
+        return evaluate(rows, radii, num_landscapes, limits)
 
     return counted, count
 
@@ -167,7 +167,7 @@ def test_a_ray_outside_at_the_first_point_is_followed_inward(radius):
 def test_small_landscapes_are_solved_without_the_large_ones():
     asked = []
 
-    def evaluate(_rows, radii, num_landscapes):
+    def evaluate(_rows, radii, num_landscapes, _limits):
         asked.append(num_landscapes)
         return np.stack([radii**2 / 10, radii**2 * 10], axis=1)[:, :num_landscapes]
 
@@ -206,4 +206,4 @@ def test_a_later_start_of_the_scan_changes_no_radius(seed):
 
 def test_the_scan_starts_near_r_max_where_nothing_crosses():
     flat = along(lambda _, r: 0 * r)
-    assert pilot_start(flat, np.zeros(1), np.ones((1, 1)), 64.0, 12) == 9
+    assert pilot_start(flat, np.zeros(1), np.ones((1, 1)), 64.0, 12) == 10

@@ -1,0 +1,65 @@
+"""Bytes that a job holds at its peak, and bytes that it writes, from the study alone."""
+
+import math
+
+from basins.plan import cost
+from basins.rays.measure_rays import MAX_BYTES
+from basins.rays.torch_path import CHUNK
+from basins.study import jobs
+from basins.study.schema import Study
+from basins.volume.integration import MAX_KEPT
+from basins.volume.path import MAX_SEEN, NUM_CHAINS
+
+POINTS_TOGETHER = 64  # points of many directions that one call evaluates at most
+
+
+def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
+    """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
+    network, facts = cost.job_network(study, job)
+    seeds, volume = len(job.seeds), study.measure.volume
+    radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
+    if verb == "volume":
+        return 8.0 * seeds * radii * 4
+    example = 4 * math.prod(facts.input_shape)
+    # Read as bytes, turned into float32, normalised.
+    data = 2.25 * facts.num_bytes
+    if verb == "train":
+        recipe = study.recipes[job.recipe]
+        batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
+        subset = seeds * job.train_size * example
+        graph = seeds * min(batch, job.train_size) * 4 * 3 * network.numbers
+        tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
+        state = 10 * seeds * 4 * network.num_parameters
+        return data + subset + max(graph, tests) + state
+    subset = study.landscape_sizes[-1] * example
+    if verb == "estimate":
+        n = network.num_parameters
+        asked, hessian = cost.points_asked(study, n)
+        # Draws are kept for shapes and for lines of sight as long as there is room.
+        drawn = NUM_CHAINS * n * 12 + min(asked * n, MAX_SEEN + 4 * MAX_KEPT)
+        passes = NUM_CHAINS * (8 * n + 12 * min(CHUNK, study.landscape_sizes[-1]) * network.widest)
+        matrices = 4 * n**2 if hessian else 0
+        return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
+    size = study.landscape_sizes[-1]
+    batch = network.rays_together(size)
+    outputs = network.first[1]
+    # A compiled network holds its examples once more, and a first layer's sums of every ray.
+    directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + 1)
+    subset *= 2 if outputs else 1
+    chunk = min(CHUNK, size)
+    points = min(batch, POINTS_TOGETHER) * (
+        2 * 4 * network.num_parameters + 12 * chunk * network.widest
+    )
+    return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4
+
+
+def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
+    """Return the bytes of a job's result file."""
+    network, _ = cost.job_network(study, job)
+    seeds, volume = len(job.seeds), study.measure.volume
+    cells = len(study.landscape_sizes) * len(volume.thresholds)
+    if verb == "train":
+        return seeds * 4.0 * network.num_parameters
+    if verb == "rays":
+        return seeds * (8.0 + 2 + 8) * cells * volume.directions
+    return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))
