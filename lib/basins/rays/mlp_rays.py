@@ -17,7 +17,7 @@ from basins.rays.mlp_kernels import (
     Numbers,
     Problem,
     add_losses,
-    first_sums,
+    put_first_sums,
     run_layers,
 )
 
@@ -60,10 +60,15 @@ class Points(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def put_ray_sums(steps: Numbers, problem: Problem, ray_sums: Numbers) -> None:
-    """Put the first layer's sums along rays with these steps (rays, n) into `ray_sums`."""
+def put_ray_sums(
+    steps: Numbers, problem: Problem, first: int, last: int, ray_sums: Numbers
+) -> None:
+    """Put the first layer's sums along rays with these steps (rays, n) into `ray_sums`.
+
+    Those of the blocks from `first` up to `last`.
+    """
     for p in range(len(steps)):
-        ray_sums[p] = first_sums(steps[p], problem)
+        put_first_sums(steps[p], problem, first, last, ray_sums[p])
 
 
 @njit(cache=True, fastmath=FAST)

@@ -99,22 +99,32 @@ class NumbaEvaluator:
     def along(self, steps: Array) -> Callable[[Rows, Array, int, Array], Array]:
         """Return losses along rays; see `TorchEvaluator.along`.
 
-        The first layer's products are made here, once a ray; a point is given up as soon as its
-        examples so far bring the loss above all its limits.
+        The first layer's products are made once a ray, of examples when they are first asked for; a
+        point is given up as soon as its examples so far bring the loss above all its limits.
         """
         single = steps.astype(self.theta.dtype)
         above = int(self.problem.widths[1] * (self.problem.widths[0] + 1))
         ray_sums = np.empty((len(steps), len(self._sums)), self.theta.dtype)
+        num_blocks = 0
 
-        def add_up(rows: slice) -> None:
-            mlp_rays.put_ray_sums(single[rows], self.problem, ray_sums[rows])
+        def prepare(last: int) -> None:
+            nonlocal num_blocks
+            first = num_blocks
 
-        share_out(add_up, len(steps), len(steps) * above * int(self.problem.edges[-1]))
+            def work(rows: slice) -> None:
+                mlp_rays.put_ray_sums(single[rows], self.problem, first, last, ray_sums[rows])
+
+            count = int(self.problem.edges[last] - self.problem.edges[first])
+            share_out(work, len(steps), len(steps) * above * count)
+            num_blocks = last
+
         rest = np.ascontiguousarray(steps[:, above:])
         rays = mlp_rays.Rays(self.theta, self._sums, rest, ray_sums)
 
         def losses(rows: Rows, radii: Array, num_landscapes: int, limits: Array) -> Array:
             problem = self._of_first(num_landscapes)
+            if len(problem.edges) - 1 > num_blocks:
+                prepare(len(problem.edges) - 1)
             result = np.empty((len(rows), num_landscapes))
             most = np.broadcast_to(limits * problem.sizes, result.shape).max(axis=1)
 
