@@ -4,7 +4,8 @@ Exploits: each point runs whole in one thread, examples in blocks that stay in i
 first, so that matrix products go to BLAS as they are and everything else is over neighbours in
 memory; exponentials are polynomials that vectorise, and 32 of their sums share one logarithm.
 `numba_path` shares points out to threads, never the examples of one, so results do not depend on
-their number.
+their number. What other kernels call is inlined by force: else a process that compiles them links
+other copies than one that finds them in Numba's cache, and their last bits differ.
 """
 
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ class Problem(NamedTuple):
     kind: int
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def block_inputs(problem: Problem, begin: int, end: int) -> Numbers:
     """Return the inputs of the block of these examples, shape (features, examples)."""
     features = problem.widths[0]
@@ -105,7 +106,7 @@ def _exponential(x: Any) -> Any:
     return double
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def product(weights: Numbers, x: Numbers, y: Numbers) -> None:
     """Put W x into `y`; shapes (out, in), (in, examples), (out, examples)."""
     if weights.size * x.shape[1] > SMALL:
@@ -120,7 +121,7 @@ def product(weights: Numbers, x: Numbers, y: Numbers) -> None:
                 y[j, e] += weight * x[i, e]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def add_bias(bias: Numbers, is_hidden: bool, y: Numbers) -> None:
     """Add a number to each row of `y` in place, and rectify if the layer is hidden."""
     for j in range(y.shape[0]):
@@ -130,7 +131,7 @@ def add_bias(bias: Numbers, is_hidden: bool, y: Numbers) -> None:
             y[j, e] = 0 if is_hidden and value < 0 else value
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def run_layers(theta: Numbers, widths: Numbers, first: int, x: Numbers, memory: Numbers) -> Numbers:
     """Return the outputs of a block, shape (outputs, examples).
 
@@ -158,31 +159,7 @@ def run_layers(theta: Numbers, widths: Numbers, first: int, x: Numbers, memory: 
     return x
 
 
-@njit(cache=True)
-def put_first_sums(theta: Numbers, problem: Problem, first: int, last: int, sums: Numbers) -> None:
-    """Put W x + b of the first layer into `sums`, for the blocks from `first` up to `last`.
-
-    Block after block, of each the outputs (widths[1], examples), all in one row.
-    """
-    fan_in, fan_out = problem.widths[0], problem.widths[1]
-    weights = theta[: fan_out * fan_in].reshape(fan_out, fan_in)
-    for block in range(first, last):
-        begin, end = problem.edges[block], problem.edges[block + 1]
-        y = sums[fan_out * begin : fan_out * end].reshape(fan_out, end - begin)
-        product(weights, block_inputs(problem, begin, end), y)
-        for j in range(fan_out):
-            y[j] += theta[fan_out * fan_in + j]
-
-
-@njit(cache=True)
-def first_sums(theta: Numbers, problem: Problem) -> Numbers:
-    """Return W x + b of the first layer for all examples, see `put_first_sums`."""
-    sums = np.empty(problem.widths[1] * problem.edges[-1], theta.dtype)
-    put_first_sums(theta, problem, 0, len(problem.edges) - 1, sums)
-    return sums
-
-
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def put_largest(outputs: Numbers, top: Numbers) -> None:
     """Put the largest output of each example into `top`."""
     for e in range(outputs.shape[1]):
@@ -192,7 +169,7 @@ def put_largest(outputs: Numbers, top: Numbers) -> None:
             top[e] = max(top[e], outputs[c, e])
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def add_losses(kind: int, outputs: Numbers, targets: Numbers, top: Numbers, sums: Numbers) -> float:
     """Return the sum of the losses of a block; not finite where an output is not.
 
@@ -237,7 +214,7 @@ def add_losses(kind: int, outputs: Numbers, targets: Numbers, top: Numbers, sums
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def sum_losses(theta: Numbers, problem: Problem, means: Numbers) -> None:
     """Put the mean losses of one point in each landscape into `means`, shape (landscapes,)."""
     widths, edges = problem.widths, problem.edges
@@ -260,7 +237,7 @@ def mean_losses(points: Numbers, problem: Problem, means: Numbers) -> None:
         sum_losses(points[p], problem, means[p])
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def output_slopes(
     kind: int, outputs: Numbers, targets: Numbers, top: Numbers, sums: Numbers
 ) -> None:
@@ -292,7 +269,7 @@ def output_slopes(
                 outputs[c, e] = 2 * error / outputs.shape[0]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) -> None:
     """Add what the weights and biases of one layer get from a block, whose input is `x`."""
     fan_out, count = slopes.shape
@@ -317,7 +294,7 @@ def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) ->
         gradient[fan_out * fan_in + j] += total
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def pass_back(weights: Numbers, slopes: Numbers, back: Numbers, x: Numbers) -> None:
     """Replace rectified activations `x` by their slopes, 0 where a unit is at rest.
 
@@ -352,7 +329,7 @@ class GradientRoom(NamedTuple):
     sums: Numbers
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def gradient_room(problem: Problem, theta: Numbers) -> GradientRoom:
     """Return memory for gradients at points like `theta`."""
     widths = problem.widths
@@ -365,7 +342,7 @@ def gradient_room(problem: Problem, theta: Numbers) -> GradientRoom:
     )
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def sum_gradient(theta: Numbers, problem: Problem, gradient: Numbers, room: GradientRoom) -> None:
     """Add the gradient of the summed loss at one point to `gradient`, float64, shape (n,)."""
     widths, edges = problem.widths, problem.edges

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from basins.rays.first_layer import put_first_sums
 from basins.rays.mlp_kernels import (
     BLOCK,
     FAST,
     Numbers,
     Problem,
     add_losses,
-    put_first_sums,
     run_layers,
 )
 
@@ -71,7 +71,7 @@ def put_ray_sums(
         put_first_sums(steps[p], problem, first, last, ray_sums[p])
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def shift(base: Numbers, along: Numbers, radius: float, is_hidden: bool, to: Numbers) -> None:
     """Put base + radius along into `to`, rectified if asked.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from basins.models.functional import Network
-from basins.rays import mlp_kernels, mlp_rays
+from basins.rays import first_layer, mlp_kernels, mlp_rays
 from basins.rays.landscapes import Landscapes
 from basins.threads import share_out
 
@@ -104,7 +104,7 @@ class NumbaEvaluator:
         """
         single = steps.astype(self.theta.dtype)
         above = int(self.problem.widths[1] * (self.problem.widths[0] + 1))
-        ray_sums = np.empty((len(steps), len(self._sums)), self.theta.dtype)
+        ray_sums = np.empty((len(steps), len(self.sums)), self.theta.dtype)
         num_blocks = 0
 
         def prepare(last: int) -> None:
@@ -119,7 +119,7 @@ class NumbaEvaluator:
             num_blocks = last
 
         rest = np.ascontiguousarray(steps[:, above:])
-        rays = mlp_rays.Rays(self.theta, self._sums, rest, ray_sums)
+        rays = mlp_rays.Rays(self.theta, self.sums, rest, ray_sums)
 
         def losses(rows: Rows, radii: Array, num_landscapes: int, limits: Array) -> Array:
             problem = self._of_first(num_landscapes)
@@ -141,11 +141,21 @@ class NumbaEvaluator:
     @property
     def ray_bytes(self) -> int:
         """Memory that a ray takes while its radii are solved."""
-        return int(self._sums.nbytes + 2 * 8 * len(self.theta))
+        return int(self.sums.nbytes + 2 * 8 * len(self.theta))
 
     @functools.cached_property
-    def _sums(self) -> NDArray[np.floating]:
-        return np.asarray(mlp_kernels.first_sums(self.theta, self.problem))
+    def sums(self) -> NDArray[np.floating]:
+        """The first layer's sums at the minimum, of all examples; see `first_layer`."""
+        sums = np.empty(int(self.problem.widths[1] * self.problem.edges[-1]), self.theta.dtype)
+
+        def work(_: slice) -> None:
+            first_layer.put_first_sums(
+                self.theta, self.problem, 0, len(self.problem.edges) - 1, sums
+            )
+
+        # In one thread of BLAS like all that follows, so that bits do not depend on the machine.
+        share_out(work, 1, 1)
+        return sums
 
     def _of_first(self, num_landscapes: int) -> mlp_kernels.Problem:
         sizes = self.problem.sizes[:num_landscapes]

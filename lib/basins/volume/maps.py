@@ -23,23 +23,23 @@ def map_of(shape: Preconditioner) -> Map:
     return Map(np.ascontiguousarray(shape.values), np.ascontiguousarray(vectors), float(shape.rest))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def num_together(matrix: Map, count: int) -> int:
     """Return how many of `count` chains go best through the map at once.
 
     All, for one matrix product, or one, which then stays in the cache.
     """
-    return count if matrix.vectors.shape[1] else 1
+    return max(1, count) if matrix.vectors.shape[1] else 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def inner_room(matrix: Map, count: int) -> Numbers:
     """Return room for the coordinates along the vectors, of rows in number `count`."""
     rank = matrix.vectors.shape[1]
     return np.empty((count, rank if rank < len(matrix.vectors) else 0))
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def stretch(matrix: Map, rows: Numbers, inner: Numbers) -> None:
     """Multiply `rows` (k, n) in place by the symmetric part of A: its lengths along its vectors."""
     count, n = rows.shape
@@ -57,7 +57,7 @@ def stretch(matrix: Map, rows: Numbers, inner: Numbers) -> None:
     rows += np.dot(inner, matrix.vectors.T)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def apply(matrix: Map, z: Numbers, inner: Numbers, room: Numbers, x: Numbers) -> None:
     """Put A z into `x`; `room` is as large as they are."""
     turns = matrix.vectors.shape[1] == z.shape[1]
@@ -68,7 +68,7 @@ def apply(matrix: Map, z: Numbers, inner: Numbers, room: Numbers, x: Numbers) ->
         np.dot(to, matrix.vectors.T, x)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def pull(matrix: Map, rows: Numbers, inner: Numbers, room: Numbers) -> Numbers:
     """Return A^T times rows, in `rows` itself or in `room`, as large."""
     if matrix.vectors.shape[1] < rows.shape[1]:

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from basins.rays.first_layer import first_sums
 from basins.rays.mlp_kernels import (
     BLOCK,
     FAST,
     Numbers,
     Problem,
     add_losses,
-    first_sums,
     run_layers,
 )
 from basins.volume.curves import CURVES, MAX_SHRINKS, MAX_STEPS_OUT, Moves
@@ -100,7 +100,7 @@ class Plane(NamedTuple):
     y_sums: Numbers
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def blend(base: Numbers, x: Numbers, y: Numbers, ab: Numbers, is_hidden: bool, to: Numbers) -> None:
     """Put base + a x + b y into `to`, rectified if asked; (a, b) in the precision of the others."""
     for i in range(len(to)):
@@ -108,7 +108,7 @@ def blend(base: Numbers, x: Numbers, y: Numbers, ab: Numbers, is_hidden: bool, t
         to[i] = 0 if is_hidden and value < 0 else value
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def is_below(plane: Plane, ab: Numbers, problem: Problem, bound: float, memory: Numbers) -> bool:
     """Tell whether the summed loss at a point of a plane is below `bound`.
 
@@ -135,7 +135,7 @@ def is_below(plane: Plane, ab: Numbers, problem: Problem, bound: float, memory: 
     return True
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def dot(x: Numbers, y: Numbers) -> float:
     """Return x . y."""
     total = 0.0
@@ -144,7 +144,7 @@ def dot(x: Numbers, y: Numbers) -> float:
     return total
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def turn_aside(z: Numbers, w: Numbers) -> None:
     """Make `w` at right angles to z and as long, in place."""
     squares = dot(z, z)
@@ -156,7 +156,7 @@ def turn_aside(z: Numbers, w: Numbers) -> None:
         w[i] *= longer
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def put_energy(
     rule: Rule, z: Numbers, w: Numbers, x: Numbers, y: Numbers, squares: Numbers, energy: Numbers
 ) -> None:
@@ -169,7 +169,7 @@ def put_energy(
     energy[3], energy[4] = dot(rule.constant, x), dot(rule.constant, y)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def position(curve: int, t: float) -> tuple[float, float]:
     """Return a and b at a position on a curve."""
     if curve == CIRCLE:
@@ -202,7 +202,7 @@ class Line(NamedTuple):
     memory: Numbers
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def look(t: float, rule: Rule, line: Line, problem: Problem) -> tuple[bool, int]:
     """Tell whether position t may be drawn, and if the basin had to be asked, 0 or 1."""
     a, b = position(rule.curve, t)
@@ -216,7 +216,7 @@ def look(t: float, rule: Rule, line: Line, problem: Problem) -> tuple[bool, int]
     return is_below(line.plane, line.ab, problem, rule.summed_loss, line.memory), 1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def slice_one(rule: Rule, line: Line, uniforms: Numbers, problem: Problem) -> tuple[float, int]:
     """Return a position drawn on a line, and how often the basin was asked."""
     width = rule.width
@@ -269,14 +269,14 @@ class Ends(NamedTuple):
     asked: Numbers
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def put_scaled(x: Numbers, scale: Numbers, to: Numbers) -> None:
     """Put x times `scale` into `to`, in its precision."""
     for i in range(len(x)):
         to[i] = x[i] * scale[i]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def put_point(a: float, x: Numbers, b: float, y: Numbers, to: Numbers) -> None:
     """Put a x + b y into `to`."""
     for i in range(len(x)):

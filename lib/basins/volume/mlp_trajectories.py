@@ -64,7 +64,7 @@ def push_of(forces: Forces, scale: Numbers, step: float, num_steps: int) -> Push
     )
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def kick(
     push: Push,
     share: float,
@@ -102,7 +102,7 @@ class Ends(NamedTuple):
     losses: Numbers
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def some(ends: Ends, begin: int, end: int) -> Ends:
     """Return the ends of a run of chains."""
     return Ends(
@@ -114,7 +114,7 @@ def some(ends: Ends, begin: int, end: int) -> Ends:
     )
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def leap_together(
     push: Push,
     theta: Numbers,

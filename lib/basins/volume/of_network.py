@@ -11,7 +11,6 @@ from torch import Tensor
 from basins.models.functional import Network
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.mlp_kernels import first_sums
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.products import CurvatureProducts
 from basins.threads import share_out
@@ -98,7 +97,6 @@ def network_basin(
 def mover_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Mover:
     """Return what moves chains in a fully connected network's basin, compiled."""
     problem, theta = evaluator.problem, evaluator.theta
-    sums = first_sums(theta, problem)
     summed_loss = float(threshold) * int(problem.edges[-1])
 
     def move(moves: Moves) -> Moved:
@@ -116,7 +114,7 @@ def mover_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: f
 
         def work(rows: slice) -> None:
             part = (rows.start, rows.stop)
-            mlp_curves.move_chains(part, rule, theta, sums, problem, start, ends)
+            mlp_curves.move_chains(part, rule, theta, evaluator.sums, problem, start, ends)
 
         share_out(work, count, POINTS_A_CURVE * moves.z.size * int(problem.edges[-1]))
         return Moved(ends.z, ends.x, ends.positions, int(ends.asked.sum()))
