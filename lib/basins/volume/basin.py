@@ -153,7 +153,8 @@ class Basin:
         """Return the gradient of the loss, shape (k, n); it must have been given."""
         assert self.gradient is not None
         with np.errstate(all="ignore"):
-            return np.asarray(self.gradient(self.minimum + offsets))
+            # A copy: chains keep it and write into it, and its owner may hand it out again.
+            return np.array(self.gradient(self.minimum + offsets))
 
     def preconditioner(self, longest: float = np.inf) -> Preconditioner | None:
         """Return what `curvature` says of the basin's shape, no length beyond `longest`."""

@@ -117,6 +117,33 @@ def test_hmc_leaves_its_law(s, seed):
     assert chains.rises == pytest.approx(basin.rise(chains.offsets))
 
 
+def test_gradients_may_be_handed_out_in_one_buffer_or_read_only(seed):
+    buffer = np.empty((8, 2))
+
+    def reused(x):
+        np.multiply(x, 4.0, out=buffer[: len(x)])
+        return buffer[: len(x)]
+
+    def read_only(x):
+        result = 4.0 * x
+        result.flags.writeable = False
+        return result
+
+    found = []
+    for gradient in (lambda x: 4.0 * x, reused, read_only):
+        basin = Basin(lambda x: 2 * (x**2).sum(axis=1), np.zeros(2), 1.0, gradient)
+        shape = Preconditioner.diagonal(np.ones(2))
+        law = hmc.Tempered(basin, Lebesgue(), shape, beta=1.0, gamma=0.0)
+        rng = np.random.default_rng(seed)
+        chains = hmc.place(basin, shape, rng.normal(size=(8, 2)))
+        # Steps so long that about half of the moves are rejected.
+        acceptance = [hmc.move(law, 1.0, chains, Stride(0.95, 1.5), rng, False) for _ in range(20)]
+        assert 0.1 < np.mean(acceptance) < 0.9
+        found.append(chains.z)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
 def test_slope_is_the_gradient_of_the_potential(seed):
     rng = np.random.default_rng(seed)
     n = 5
