@@ -188,7 +188,7 @@ def _train_row(
     theta = network.theta.to(device).expand(case.seeds, -1).contiguous()
 
     def work(epochs: int) -> None:
-        recipe = Recipe(epochs=epochs, batch_size=case.batch, **RECIPE)  # type: ignore[arg-type]  # a table of keys
+        recipe = Recipe.model_validate(RECIPE | {"epochs": epochs, "batch_size": case.batch})
         many = labels.expand(case.seeds, -1)
         train(network, recipe, theta, stacked, many, one, labels, tuple(range(case.seeds)))
 

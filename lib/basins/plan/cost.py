@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from basins.datasets import load as datasets
 from basins.losses import num_outputs
 from basins.models.functional import build
-from basins.rays.measure_rays import MAX_BYTES
+from basins.rays.measure_rays import rays_together
 from basins.rays.numba_path import layer_widths
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
@@ -89,8 +89,7 @@ class NetworkCost:
 
     def rays_together(self, size: int) -> int:
         """Return how many rays are solved at once with a largest landscape of `size`."""
-        ray_bytes = 16 * self.num_parameters + 4 * self.first[1] * size
-        return max(1, min(64, MAX_BYTES // ray_bytes))
+        return rays_together(16 * self.num_parameters + 4 * self.first[1] * size)
 
 
 @dataclass(frozen=True)

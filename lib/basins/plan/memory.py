@@ -10,8 +10,6 @@ from basins.study.schema import Study
 from basins.volume.integration import MAX_KEPT
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
 
-POINTS_TOGETHER = 64  # points of many directions that one call evaluates at most
-
 
 def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
@@ -47,9 +45,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + 1)
     subset *= 2 if outputs else 1
     chunk = min(CHUNK, size)
-    points = min(batch, POINTS_TOGETHER) * (
-        2 * 4 * network.num_parameters + 12 * chunk * network.widest
-    )
+    points = batch * (2 * 4 * network.num_parameters + 12 * chunk * network.widest)
     return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4
 
 

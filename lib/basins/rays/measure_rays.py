@@ -12,6 +12,7 @@ from basins.directions.isotropic import directions
 from basins.rays.solve import Array, Evaluate, Radii, pilot_start, solve_radii
 
 MAX_BYTES = 2**28  # of the rays alive at once
+MOST_TOGETHER = 64  # rays that are solved at once
 
 
 class Evaluator(Protocol):
@@ -50,6 +51,11 @@ class RaySet:
     landscape_loss: Array
     num_evaluations: NDArray[np.int64]
     r_max: float
+
+
+def rays_together(ray_bytes: int) -> int:
+    """Return how many rays are solved at once, each of which takes so much memory."""
+    return max(1, min(MOST_TOGETHER, MAX_BYTES // ray_bytes))
 
 
 def measure_rays(
@@ -96,7 +102,7 @@ def measure_rays(
     start = pilot_start(along_first, anchor, bounds, r_max, scan_points)
     pieces: list[Radii] = []
     log_norms: list[Array] = []
-    batch = max(1, min(64, MAX_BYTES // evaluator.ray_bytes))
+    batch = rays_together(evaluator.ray_bytes)
     for position in range(0, len(indices), batch):
         chosen = indices[position : position + batch]
         unit, log_norm = directions(names, chosen, n)

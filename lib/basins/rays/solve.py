@@ -34,7 +34,8 @@ class Radii:
     log_radius_tolerance
         Width of the final bracket in ln r, same shape; 0 where censored.
     num_evaluations
-        Passes over each landscape's examples, int64, shape (directions, landscapes).
+        Passes over each landscape's examples, int64, shape (directions, landscapes); one that was
+        given up early counts whole.
     """
 
     log_radius: Array

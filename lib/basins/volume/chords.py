@@ -29,7 +29,6 @@ from basins.volume.measures import Measure
 Array = NDArray[np.float64]
 
 SETS = {"chords": ("circle", "ray", "chord"), "axes": ("circle", "ray", "axis")}
-FIRST_WIDTHS = {"circle": 1.0, "chord": 1.0, "axis": 1.0}  # a ray's is 2 / n
 NUM_PARTS = 16  # sweeps that together go along all axes once
 
 
@@ -86,7 +85,7 @@ def first_widths(num_parameters: int, moves: str = "chords") -> dict[str, float]
     """Return bracket widths to begin with, of the curves of `moves` there are in n dimensions."""
     if num_parameters == 1:
         return {"chord": 1.0}
-    return {curve: FIRST_WIDTHS.get(curve, 2.0 / num_parameters) for curve in SETS[moves]}
+    return {curve: 2.0 / num_parameters if curve == "ray" else 1.0 for curve in SETS[moves]}
 
 
 def sweep(law: Law, chains: Chains, rng: np.random.Generator, is_tuned: bool) -> None:

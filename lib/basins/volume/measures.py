@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
-from basins.volume.forces import square
 
 Array = NDArray[np.float64]
 
@@ -25,10 +24,6 @@ class Lebesgue:
     def force(self, offsets: Array) -> Array:
         """Return the gradient of `energy`, stiffness x + a constant, shape (..., n): zeros."""
         return np.zeros(offsets.shape)
-
-    def along(self, x: Array, y: Array) -> Array:
-        """Return coefficients of `energy` at a x + b y, see `Gaussian.along`: zeros."""
-        return np.zeros((*np.broadcast_shapes(x.shape, y.shape)[:-1], 5))
 
 
 @dataclass(frozen=True)
@@ -62,14 +57,6 @@ class Gaussian:
     def force(self, offsets: Array) -> Array:
         """Return the gradient of `energy`, stiffness x + a constant, shape (..., n)."""
         return (offsets + self.shift) / self.sigma**2
-
-    def along(self, x: Array, y: Array) -> Array:
-        """Return the coefficients of a^2, a b, b^2, a and b in `energy` at a x + b y.
-
-        x and y are of shape (k, n), the result (k, 5); what depends on neither a nor b is left out.
-        """
-        linear = np.stack([x @ self.shift, y @ self.shift], axis=1)
-        return np.concatenate([square(x, y) / 2, linear], axis=1) / self.sigma**2
 
 
 Measure = Lebesgue | Gaussian

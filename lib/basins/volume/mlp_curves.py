@@ -313,11 +313,8 @@ def move_chains(
     together = num_together(rule.matrix, rows[1] - rows[0])
     inner = inner_room(rule.matrix, together)
     ws, ys, room = np.empty((together, n)), np.empty((together, n)), np.empty((together, n))
-    x_step, y_step, ab = (
-        np.empty(n, theta.dtype),
-        np.empty(n, theta.dtype),
-        np.empty(2, theta.dtype),
-    )
+    x_step, y_step = np.empty(n, theta.dtype), np.empty(n, theta.dtype)
+    ab = np.empty(2, theta.dtype)
     energy, squares = np.empty(5), np.empty(3)
     memory = np.empty(n - above + (problem.widths[1:].sum() + 2) * BLOCK, theta.dtype)
     for begin in range(rows[0], rows[1], together):

@@ -93,13 +93,17 @@ def ray_weights(law: Tempered, offsets: Array, rng: np.random.Generator) -> RayW
         Places the lattices.
     """
     basin, (count, n) = law.basin, offsets.shape
-    along = law.measure.along(offsets, offsets)
-    rays = Rays(basin, offsets, along[:, 0], along[:, 3])
+    squares = np.einsum("ki,ki->k", offsets, offsets)
+    rays = Rays(
+        basin,
+        offsets,
+        quadratic=law.measure.stiffness / 2 * squares,
+        linear=offsets @ law.measure.force(np.zeros(n)),
+    )
     everyone = np.arange(count)
     step = min(STEP / np.sqrt(n), MOST_STEP)
     t = step * (np.arange(NUM_CELLS + 1) - rng.integers(NUM_CELLS, size=(count, 1)))
     ratios = np.stack([rays.ratios(column, everyone) for column in t.T], axis=1)
-    squares = np.einsum("ki,ki->k", offsets, offsets)
     target = law.beta * basin.height * ratios
     target += law.gamma / 2 * squares[:, None] * np.exp(2 * t)
     nodes = rays.log_density(t, everyone[:, None]) - target
