@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 MOVES = ("chords", "axes", "hmc")
 FEW_PARAMETERS = 10  # up to which chords are the default even where there is a gradient
-FIRST_NODES, FIRST_SWEEPS = 9, 16
+FIRST_SWEEPS = 16
 MOST_GROWTH = 8.0  # of the sweeps from one round to the next
 DIRECT_DRAWS = 4096
 DIRECT_SHARE = 0.1  # of the measure inside the basin, from which it is counted
@@ -65,7 +65,7 @@ def annealed(
     else:
         walker = restricted.Walker(basin, measure, shape, moves, stderr)
     walker.pilot(streams.generator(*names, "pilot"))
-    nodes, sweeps, rounds = FIRST_NODES, FIRST_SWEEPS, 0
+    nodes, sweeps, rounds = walker.first_nodes, FIRST_SWEEPS, 0
     while True:
         before = walker.num_evaluations
         passage = walker.passage(nodes, sweeps, streams.generator(*names, "round", rounds))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.directions.preconditioner import Preconditioner
+from basins.volume.axes import move_along_axis
 from basins.volume.basin import Basin
 from basins.volume.curves import NUM_UNIFORMS, Moves
 from basins.volume.forces import Forces
@@ -80,6 +81,15 @@ class Chains:
     num_evaluations: int = 0
     axes: list[int] = field(default_factory=list)
 
+    def tune(self, curve: str, steps: Array) -> None:
+        """Let the width of later brackets follow the steps taken, three times their mean length.
+
+        That is a segment's length where the law on it is uniform.
+        """
+        mean = 3 * float(np.abs(steps).mean())
+        if mean > 0:
+            self.widths[curve] = float(np.sqrt(self.widths[curve] * mean))
+
 
 def first_widths(num_parameters: int, moves: str = "chords") -> dict[str, float]:
     """Return bracket widths to begin with, of the curves of `moves` there are in n dimensions."""
@@ -88,50 +98,65 @@ def first_widths(num_parameters: int, moves: str = "chords") -> dict[str, float]
     return {curve: 2.0 / num_parameters if curve == "ray" else 1.0 for curve in SETS[moves]}
 
 
+def axes_at_once(num_parameters: int) -> int:
+    """Return how many axes one sweep goes along."""
+    return -(-num_parameters // NUM_PARTS)
+
+
+def sweeps_of_round(num_parameters: int) -> int:
+    """Return how many sweeps go along every axis once."""
+    return -(-num_parameters // axes_at_once(num_parameters))
+
+
 def sweep(law: Law, chains: Chains, rng: np.random.Generator, is_tuned: bool) -> None:
     """Move every chain once along each curve that it has a width for, along axes one in 16."""
     for curve in list(chains.widths):
-        times = -(-chains.z.shape[1] // NUM_PARTS) if curve == "axis" else 1
-        for _ in range(times):
+        if curve == "axis":
+            move_along_axes(law, chains, axes_at_once(chains.z.shape[1]), rng, is_tuned)
+        else:
             move(law, chains, curve, rng, is_tuned)
 
 
-def directions(chains: Chains, curve: str, rng: np.random.Generator) -> Array:
-    """Return what every chain moves along in z, shape (chains, n)."""
-    z = chains.z
-    if curve == "ray":
-        return z
-    if curve != "axis":
-        return rng.standard_normal(z.shape)
-    if not chains.axes:
-        chains.axes = rng.permutation(z.shape[1]).tolist()
-    w = np.zeros_like(z)
-    w[:, chains.axes.pop()] = 1
-    return w
-
-
 def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tuned: bool) -> None:
-    """Move every chain once along `curve`.
-
-    With `is_tuned` the width of later brackets follows the steps taken, three times their mean
-    length, which is a segment's length where the law on it is uniform.
-    """
+    """Move every chain once along `curve`, no axis."""
     count = len(chains.z)
-    width = chains.widths[curve]
     moves = Moves(
-        kind="chord" if curve == "axis" else curve,
+        kind=curve,
         forces=law.forces,
         z=chains.z,
         offsets=chains.offsets,
-        w=directions(chains, curve, rng),
+        w=chains.z if curve == "ray" else rng.standard_normal(chains.z.shape),
         exponentials=rng.exponential(size=count),
         uniforms=rng.random((count, NUM_UNIFORMS)),
-        width=width,
+        width=chains.widths[curve],
     )
     moved = law.basin.move(moves)
     chains.num_evaluations += moved.num_evaluations
     chains.z, chains.offsets = moved.z, moved.offsets
     if is_tuned:
-        mean = 3 * float(np.abs(moved.positions).mean())
-        if mean > 0:
-            chains.widths[curve] = float(np.sqrt(width * mean))
+        chains.tune(curve, moved.positions)
+
+
+def move_along_axes(
+    law: Law, chains: Chains, times: int, rng: np.random.Generator, is_tuned: bool
+) -> None:
+    """Move every chain along the next axes, as many as `times`; all come once before any again."""
+    count, n = chains.z.shape
+    # Others may keep the points there were: what is changed in place from here on are copies.
+    chains.z, chains.offsets, forces = chains.z.copy(), chains.offsets.copy(), law.forces
+    for _ in range(times):
+        if not chains.axes:
+            chains.axes = rng.permutation(n).tolist()
+        steps, asked = move_along_axis(
+            forces,
+            chains.z,
+            chains.offsets,
+            chains.axes.pop(),
+            np.asarray(rng.exponential(size=count)),
+            rng.random((count, NUM_UNIFORMS)),
+            chains.widths["axis"],
+            law.basin.is_inside,
+        )
+        chains.num_evaluations += asked
+        if is_tuned:
+            chains.tune("axis", steps)

@@ -12,6 +12,7 @@ does along it are five numbers, and what a network's first layer does are two pr
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,28 @@ class Moved:
     num_evaluations: int
 
 
+class Lines(Protocol):
+    """Curves through points and the laws on them, as slice sampling asks for them."""
+
+    @property
+    def x(self) -> Array:
+        """Where each curve is at position 0, shape (k, n)."""
+
+    @property
+    def width(self) -> float:
+        """Width of the first bracket."""
+
+    @property
+    def widest(self) -> float:
+        """Width of a bracket that holds the whole curve; none grows beyond."""
+
+    def points(self, t: Array, rows: Rows) -> Array:
+        """Return the points at positions `t` on the curves `rows`, shape (positions, n)."""
+
+    def is_low(self, t: Array, rows: Rows) -> NDArray[np.bool_]:
+        """Tell where the law's energy is below the curve's level."""
+
+
 @dataclass(frozen=True)
 class Curves:
     """Curves a(t) x + b(t) y, t = 0 at x, and the law on each: exp(-energy + power t) inside.
@@ -154,7 +177,7 @@ def combined(curves: Curves, t: Array, x: Array, y: Array) -> Array:
 
 
 def slice_draw(
-    curves: Curves, uniforms: Array, is_inside: Callable[[Array], NDArray[np.bool_]]
+    curves: Lines, uniforms: Array, is_inside: Callable[[Array], NDArray[np.bool_]]
 ) -> tuple[Array, int]:
     """Draw a position on each curve from the segment inside that holds position 0.
 

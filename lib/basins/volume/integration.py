@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BURN_IN = 0.25  # of the counted sweeps at a node are made before, and not counted,
-MIN_BURN_IN = 8  # but so many at least, since they also tune the moves
+MIN_BURN_IN = 8  # but so many at least, unless told otherwise, since they also tune the moves
 MAX_KEPT = 2**23  # numbers of draws kept of the last law
+FIRST_NODES = 9  # of a path that nothing is known of
 CROWDING = 6.0  # of nodes at both ends of a path: 5 times as dense as half way
 
 
@@ -36,8 +37,6 @@ class Seen:
     z: Array
 
 
-# number of nodes, 2^j + 1 -> nodes in [0, 1], every second one a node of the half, and weights
-Rule = Callable[[int], tuple[Array, Array]]
 # (position on the path, node's index, is this sweep tuned) -> what it showed
 Sweep = Callable[[float, int, bool], Seen]
 
@@ -97,7 +96,7 @@ def crowded(count: int) -> tuple[Array, Array]:
     return (1 + bend / most) / 2, weights / weights.sum()
 
 
-def walk(sweep: Sweep, num_nodes: int, num_sweeps: int, rule: Rule = clenshaw_curtis) -> Walk:
+def walk(sweep: Sweep, num_nodes: int, num_sweeps: int, min_burn_in: int = MIN_BURN_IN) -> Walk:
     """Take all chains along the path and back.
 
     Parameters
@@ -105,16 +104,16 @@ def walk(sweep: Sweep, num_nodes: int, num_sweeps: int, rule: Rule = clenshaw_cu
     sweep
         Moves every chain once under the law at a position.
     num_nodes
-        Of the rule, 2^j + 1.
+        Of the rule, 2^j + 1: every second one is a node of the half.
     num_sweeps
         At each node, each way.
-    rule
-        Where nodes are, and their weights.
+    min_burn_in
+        Sweeps that are made before at least.
     """
-    nodes, weights = rule(num_nodes)
+    nodes, weights = crowded(num_nodes)
     means: list[list[Array]] = [[], []]
     kept: list[Array] = []
-    burn_in = max(MIN_BURN_IN, int(np.ceil(BURN_IN * num_sweeps)))
+    burn_in = max(min_burn_in, int(np.ceil(BURN_IN * num_sweeps)))
     for way, order in enumerate((range(num_nodes), reversed(range(num_nodes)))):
         for index in order:
             position = float(nodes[index])
@@ -129,7 +128,7 @@ def walk(sweep: Sweep, num_nodes: int, num_sweeps: int, rule: Rule = clenshaw_cu
                     kept.append(seen.z)
             means[way].append(total / num_sweeps)
     there, back = np.stack(means[0]), np.stack(means[1][::-1])
-    coarse = rule(num_nodes // 2 + 1)[1]
+    coarse = crowded(num_nodes // 2 + 1)[1]
     both = ((there + back) / 2).mean(axis=1)
     return Walk(
         integrals=np.stack([weights @ there, weights @ back]),

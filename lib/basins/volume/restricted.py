@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import chords
 from basins.volume.basin import BATCH, Basin
-from basins.volume.integration import Seen, walk
+from basins.volume.integration import FIRST_NODES, MIN_BURN_IN, Seen, walk
 from basins.volume.measures import Measure, Reference
 from basins.volume.path import NUM_CHAINS, LastDraws, Passage, local_exponent, look_out
 from basins.volume.rounding import fit_scale, learn_shape
@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 PILOT_SWEEPS = 60
 PILOT_GROWTH = 2.0  # of the mean square of z, beyond which the scale follows in a pilot
 MIN_MASS_DRAWS = 512
+BURN_IN_ROUNDS = 3  # of all axes at every node
+MANY_PARAMETERS = 1000
 
 
 class Walker:
@@ -30,6 +32,8 @@ class Walker:
     ----------
     num_evaluations
         Losses evaluated so far.
+    first_nodes, min_burn_in
+        Of the first passage's rule; sweeps at a node that do not count.
     """
 
     def __init__(
@@ -38,6 +42,12 @@ class Walker:
         self.basin, self.measure, self.shape, self.moves = basin, measure, shape, moves
         self.num_mass_draws = max(MIN_MASS_DRAWS, int(np.ceil(24 / stderr**2)))
         self.num_evaluations = 0
+        self.first_nodes, self.min_burn_in = FIRST_NODES, MIN_BURN_IN
+        if moves == "axes":
+            self.min_burn_in = BURN_IN_ROUNDS * chords.sweeps_of_round(basin.num_parameters)
+            if basin.num_parameters >= MANY_PARAMETERS:
+                # A passage is so dear here, and the rule's error so sure, that none is spent on it.
+                self.first_nodes = 2 * FIRST_NODES - 1
 
     def pilot(self, rng: np.random.Generator) -> None:
         """Learn the shape from chains under the last law."""
@@ -100,7 +110,7 @@ class Walker:
                 chains.num_evaluations += len(chains.z)
             return Seen(np.einsum("ki,ki->k", chains.z, chains.z) / 2, chains.z)
 
-        walked = walk(sweep, num_nodes, num_sweeps)
+        walked = walk(sweep, num_nodes, num_sweeps, self.min_burn_in)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         self._learn(walked.draws)
         mass_error = np.sqrt((1 - mass) / (mass * self.num_mass_draws))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import hmc
 from basins.volume.basin import Basin
-from basins.volume.integration import Seen, crowded, walk
+from basins.volume.integration import FIRST_NODES, Seen, walk
 from basins.volume.measures import Measure, Reference
 from basins.volume.path import NUM_CHAINS, LastDraws, Passage, look_out, mean_ratio, relative
 from basins.volume.radial import RayWeights, ray_weights
@@ -67,7 +67,11 @@ class Walker:
     ----------
     num_evaluations
         Losses evaluated so far.
+    first_nodes
+        Of the first passage's rule.
     """
+
+    first_nodes = FIRST_NODES
 
     def __init__(
         self, basin: Basin, measure: Measure, shape: Preconditioner, max_evaluations: float
@@ -145,7 +149,7 @@ class Walker:
                 hmc.squares(chains.z) / 2 - law.target(chains.offsets, chains.rises), chains.z
             )
 
-        walked = walk(sweep, num_nodes, num_sweeps, crowded)
+        walked = walk(sweep, num_nodes, num_sweeps)
         self.num_evaluations += chains.num_evaluations + last.sight_evaluations
         heights, radii = np.stack(last.rises), np.stack(last.distances)
         log_weights = np.stack([found.log_weights for found in weighed])

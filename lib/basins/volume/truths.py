@@ -18,6 +18,12 @@ from basins.volume import ball
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
+# Of inversions, in units of the saddle point: the integrand's end is where it has fallen to
+LEAST_LOG = -40.0  # nats below its peak, or at
+MOST_WIDTH = 1000.0
+LEAST_WIDTH = 1e-3
+NUM_HEIGHTS = 4001
+
 
 @dataclass(frozen=True)
 class Body:
@@ -129,11 +135,15 @@ def inverted(log_transform: Callable[[Complex], Complex], threshold: float, star
     middle = np.log(start)
     found = minimize_scalar(real, bounds=(middle - 14, middle + 14), options={"xatol": 1e-10})
     saddle, peak = float(np.exp(found.x)), float(found.fun)
-    # Beyond a hundred saddle points the integrand of n >= 10 dimensions is below rounding.
-    width = saddle * np.linspace(0, 100, 200001)
-    line = np.asarray(saddle + 1j * width, dtype=np.complex128)
-    values = np.exp(exponent(line) - peak).real
-    return float(peak + np.log(np.trapezoid(values, width) / np.pi))
+    # The integrand is analytic but for b = 0, so the rule errs by exp(-2 pi saddle / step) only.
+    width, end = LEAST_WIDTH, peak
+    while end - peak > LEAST_LOG and width < MOST_WIDTH:
+        width *= 2
+        end = float(exponent(np.array([saddle * (1 + 1j * width)])).real[0])
+    heights = saddle * np.linspace(0, width, NUM_HEIGHTS)
+    # One after another: transforms of many dimensions would not fit into memory together.
+    logs = np.concatenate([exponent(np.array([saddle + 1j * height])) for height in heights])
+    return float(peak + np.log(np.trapezoid(np.exp(logs - peak).real, heights) / np.pi))
 
 
 def quartic(curvatures: Array, bend: float, threshold: float) -> float:

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
+from small_networks import shape_of
 
 from basins.directions.preconditioner import Preconditioner
 from basins.volume import chords, hmc, path
+from basins.volume.axes import move_along_axis
 from basins.volume.basin import Basin
-from basins.volume.curves import CURVES
+from basins.volume.curves import CURVES, NUM_UNIFORMS, Moves
 from basins.volume.integration import Seen, clenshaw_curtis, crowded, walk
 from basins.volume.measures import Gaussian, Lebesgue, Reference
 from basins.volume.rounding import fit_scale, learn_shape, num_independent
@@ -45,6 +47,14 @@ def assert_same_law(one, other):
         assert kstest(function(one), function(other)).pvalue > LEAST_P
 
 
+def go(law, chains, curve, rng):
+    """Move all chains once along a curve, or one axis."""
+    if curve == "axis":
+        chords.move_along_axes(law, chains, 1, rng, is_tuned=False)
+    else:
+        chords.move(law, chains, curve, rng, is_tuned=False)
+
+
 @pytest.mark.parametrize("curve", [*CURVES, "axis"])
 @pytest.mark.parametrize("tilt", [0.0, 1.5])
 def test_chords_leave_their_law(curve, tilt, seed):
@@ -55,7 +65,7 @@ def test_chords_leave_their_law(curve, tilt, seed):
     start = triangle_draws(rng, tilt)
     chains = chords.Chains(start.copy(), start.copy(), {curve: 0.7})
     for _ in range(4):
-        chords.move(law, chains, curve, rng, is_tuned=False)
+        go(law, chains, curve, rng)
     assert (triangle(chains.offsets) < 1).all()
     assert_same_law(chains.offsets, triangle_draws(rng, tilt))
     if curve == "circle":
@@ -77,8 +87,36 @@ def test_chords_leave_a_gaussian_restricted(seed):
     chains = chords.Chains(shape.solve(start), start, dict.fromkeys([*CURVES, "axis"], 1.0))
     law = chords.Law(basin, measure, shape, 0.0)
     for curve in (*CURVES, "axis", "axis") * 2:
-        chords.move(law, chains, curve, rng, is_tuned=False)
+        go(law, chains, curve, rng)
     assert_same_law(chains.offsets, draws())
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "turned", "low rank"])
+def test_axes_are_chords_along_columns(kind, seed):
+    """The same draws as of a chord whose direction is the axis, for every form of shape."""
+    rng = np.random.default_rng(seed)
+    n = 5
+    shape = shape_of(kind, n, rng)
+    basin = Basin(lambda x: np.abs(x).max(axis=1), np.zeros(n), 1.0, r_max=1.1)
+    measure = Gaussian(rng.normal(size=n), 0.8)
+    forces = chords.Law(basin, measure, shape, 0.3).forces
+    z = shape.solve(rng.uniform(-0.4, 0.4, (8, n)))
+    exponentials, uniforms = rng.exponential(size=8), rng.random((8, NUM_UNIFORMS))
+    for index in range(n):
+        w = np.zeros_like(z)
+        w[:, index] = 1
+        x = shape.apply(z)
+        chord = basin.move(Moves("chord", forces, z, x, w, exponentials, uniforms, 0.6))
+        one, offsets = z.copy(), x.copy()
+        t, asked = move_along_axis(
+            forces, one, offsets, index, exponentials, uniforms, 0.6, basin.is_inside
+        )
+        # Energies are summed in another order: positions are decided by the same numbers.
+        np.testing.assert_allclose(t, chord.positions, rtol=1e-12)
+        np.testing.assert_allclose(one, chord.z, rtol=1e-12)
+        np.testing.assert_allclose(offsets, chord.offsets, rtol=1e-12, atol=1e-15)
+        assert asked == chord.num_evaluations
+        z = one
 
 
 def test_sixteen_sweeps_go_along_every_axis_once(seed):
@@ -203,9 +241,11 @@ def test_walk_integrates_and_sees_a_lag():
         return Seen(np.full(3, np.exp(s)), np.zeros((3, 1)))
 
     found = walk(sweep, 9, 4)
-    assert found.integrals == pytest.approx(np.full((2, 3), np.e - 1), rel=1e-9)
-    # The rule's half has five nodes; its error on exp is known to be small and not zero.
-    assert 0 < abs(found.rule_difference) < 1e-5
+    nodes, weights = crowded(9)
+    assert found.integrals == pytest.approx(np.full((2, 3), weights @ np.exp(nodes)), rel=1e-12)
+    # Of nodes crowded for other slopes; those of the half, five, leave a hundred times as much.
+    assert found.integrals == pytest.approx(np.full((2, 3), np.e - 1), rel=1e-4)
+    assert 1e-4 < abs(found.rule_difference) < 1e-1
     assert found.draws.shape == (8, 3, 1)
 
     state = {"last": 0.0}
