@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import numba
 import pytest
 import torch
@@ -57,6 +58,11 @@ class Checkout:
         mapping = yaml.safe_load((self.folder / "tests/studies/tiny.yaml").read_text())
         path.write_text(yaml.safe_dump(mapping | keys))
         return str(path.relative_to(self.folder))
+
+
+# An example that compiles a kernel takes seconds; tests time nothing.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

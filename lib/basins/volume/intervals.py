@@ -12,6 +12,13 @@ NUM_RESAMPLES = 1000
 PROBABILITY = 0.9
 
 
+def resamples(count: int) -> NDArray[np.uint16]:
+    """Return how often each of `count` draws stands in each resample, shape (resamples, count)."""
+    words = streams.bits("bootstrap", count, count=NUM_RESAMPLES * count)
+    draws = (words % np.uint64(count)).astype(np.int64).reshape(NUM_RESAMPLES, count)
+    return np.stack([np.bincount(draw, minlength=count) for draw in draws]).astype(np.uint16)
+
+
 def bootstrap(log_weights: Array) -> tuple[Array, Array, Array]:
     """Return standard error and 90 % interval of the log-mean-exp over the last axis.
 
@@ -25,10 +32,8 @@ def bootstrap(log_weights: Array) -> tuple[Array, Array, Array]:
         ``stderr``, ``low``, ``high`` in nats, each of the shape of the leading axes.
     """
     count = log_weights.shape[-1]
-    words = streams.bits("bootstrap", count, count=NUM_RESAMPLES * count)
-    draws = (words % np.uint64(count)).astype(np.int64).reshape(NUM_RESAMPLES, count)
     rows = np.ascontiguousarray(log_weights.reshape(-1, count))
-    resampled = kernels.bootstrap_log_mean_exp(rows, draws)
+    resampled = kernels.bootstrap_log_mean_exp(rows, resamples(count))
     tail = (1 - PROBABILITY) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail], axis=1)
     shape = log_weights.shape[:-1]
