@@ -20,6 +20,8 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# Numba's caches of an older version name modules that may be gone.
+	find lib \( -name '*.nbi' -o -name '*.nbc' \) -delete
 	touch $@
 
 demo: $(READY) ## Run a study (STUDY=config/demo.yaml) and say where its results are

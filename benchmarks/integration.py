@@ -2,8 +2,8 @@
 
 The plain way: `scipy.special.logsumexp` over rows, and for the bootstrap over their resamples, a
 basin at a time; it is timed on some of the basins. Floors: an exponential and 8 bytes a radius for
-the integral, a multiply-add a radius and resample for the bootstrap, at the rates of `numpy.exp`, of
-a copy, and of a large matrix product, all with the same threads.
+the integral, a multiply-add a radius and resample for the bootstrap, at the rates of `numpy.exp`,
+of a copy, and of a large matrix product, all with the same threads.
 
     python benchmarks/integration.py --json benchmarks/records/integration.json
 """

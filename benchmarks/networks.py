@@ -21,8 +21,9 @@ from basins.datasets.load import load
 from basins.directions.preconditioner import Preconditioner
 from basins.losses import num_outputs
 from basins.models.functional import Network, build
+from basins.models.mlp_gradients import mean_gradients
+from basins.models.mlp_kernels import mean_losses
 from basins.rays.landscapes import Landscapes
-from basins.rays.mlp_kernels import mean_gradients, mean_losses
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.torch_path import TorchEvaluator
 from basins.threads import share_out

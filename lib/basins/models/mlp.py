@@ -28,3 +28,28 @@ def build(name: str, input_shape: tuple[int, ...], num_outputs: int) -> nn.Modul
     for fan_in, fan_out in itertools.pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def layer_widths(module: nn.Module) -> list[int] | None:
+    """Return the widths of the input and of every layer, None for any other architecture.
+
+    A network is understood if it is a sequence of fully connected layers with biases and a
+    rectifier between each two, after a `Flatten` or none.
+
+    Examples
+    --------
+    >>> layer_widths(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
+    [4, 3, 2]
+    """
+    parts = list(module) if type(module) is nn.Sequential else [module]
+    if parts and type(parts[0]) is nn.Flatten and parts[0].start_dim == 1:
+        parts = parts[1:]
+    if len(parts) % 2 == 0 or any(type(part) is not nn.ReLU for part in parts[1::2]):
+        return None
+    widths: list[int] = []
+    for layer in parts[::2]:
+        if type(layer) is not nn.Linear or layer.bias is None:
+            return None
+        widths = widths or [layer.in_features]
+        widths.append(layer.out_features)
+    return widths

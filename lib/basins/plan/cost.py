@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from basins.datasets import load as datasets
 from basins.losses import num_outputs
 from basins.models.functional import build
+from basins.models.mlp import layer_widths
 from basins.rays.measure_rays import rays_together
-from basins.rays.numba_path import layer_widths
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.resolve import DATASETS

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from basins.rays.mlp_kernels import Numbers, Problem, block_inputs, product
+from basins.models.mlp_kernels import Numbers, Problem, block_inputs, product
 
 
 @njit(cache=True, forceinline=True)

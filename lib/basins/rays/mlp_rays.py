@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from basins.rays.first_layer import put_first_sums
-from basins.rays.mlp_kernels import (
+from basins.models.mlp_kernels import (
     BLOCK,
     FAST,
     Numbers,
@@ -20,6 +19,7 @@ from basins.rays.mlp_kernels import (
     add_losses,
     run_layers,
 )
+from basins.rays.first_layer import put_first_sums
 
 
 class Rays(NamedTuple):

@@ -1,46 +1,22 @@
 """The evaluator for fully connected networks on a CPU: compiled, for any number of examples."""
 
 import functools
-import itertools
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from basins.models import mlp_gradients, mlp_kernels
 from basins.models.functional import Network
-from basins.rays import first_layer, mlp_kernels, mlp_rays
+from basins.models.mlp import layer_widths
+from basins.rays import first_layer, mlp_rays
 from basins.rays.landscapes import Landscapes
 from basins.threads import share_out
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-
-def layer_widths(module: nn.Module) -> list[int] | None:
-    """Return the widths of the input and of every layer, None for any other architecture.
-
-    A network is understood if it is a sequence of fully connected layers with biases and a
-    rectifier between each two, after a `Flatten` or none.
-
-    Examples
-    --------
-    >>> layer_widths(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
-    [4, 3, 2]
-    """
-    parts = list(module) if type(module) is nn.Sequential else [module]
-    if parts and type(parts[0]) is nn.Flatten and parts[0].start_dim == 1:
-        parts = parts[1:]
-    if len(parts) % 2 == 0 or any(type(part) is not nn.ReLU for part in parts[1::2]):
-        return None
-    widths: list[int] = []
-    for layer in parts[::2]:
-        if type(layer) is not nn.Linear or layer.bias is None:
-            return None
-        widths = widths or [layer.in_features]
-        widths.append(layer.out_features)
-    return widths
 
 
 def is_understood(network: Network, theta: Tensor, landscapes: Landscapes) -> bool:
@@ -73,13 +49,12 @@ class NumbaEvaluator:
         self.theta = np.ascontiguousarray(theta.numpy())
         inputs = landscapes.inputs.to(theta.dtype).flatten(1).numpy()
         count = landscapes.sizes[-1]
-        edges = sorted({*range(0, count, mlp_kernels.BLOCK), *landscapes.sizes})
-        blocks = [inputs[begin:end].T.ravel() for begin, end in itertools.pairwise(edges)]
+        edges = mlp_kernels.block_edges(count, *landscapes.sizes)
         self.problem = mlp_kernels.Problem(
             np.array(widths),
-            np.concatenate(blocks),
+            mlp_kernels.blocked(inputs, edges),
             landscapes.targets[:count].numpy().astype(np.int32),
-            np.array(edges),
+            edges,
             np.array(landscapes.sizes),
             mlp_kernels.KINDS[str(landscapes.loss)],
         )
@@ -168,7 +143,7 @@ class NumbaEvaluator:
         result = np.empty(points.shape)
 
         def work(rows: slice) -> None:
-            mlp_kernels.mean_gradients(points[rows], self.problem, result[rows])
+            mlp_gradients.mean_gradients(points[rows], self.problem, result[rows])
 
         share_out(work, len(points), 3 * points.size * int(self.problem.edges[-1]))
         return result

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import grad, grad_and_value, vmap
+from torch.func import grad, vmap
 
 from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network
 from basins.study.schema import Recipe
 from basins.training import checkpoint, optimizers
+from basins.training.gradients import gradients_of
 
 NUM_RECORDED = 200  # points of a training curve
 CHUNK = 8192  # examples of one forward pass while evaluating
@@ -94,12 +95,7 @@ def train(
     advance
         Called with the number of epochs done since the last call.
     """
-    loss = per_example_loss(recipe.loss)
-
-    def batch_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        return loss(network.apply(theta, inputs), targets).mean()
-
-    gradients = vmap(grad_and_value(batch_loss))
+    gradients = gradients_of(network, recipe.loss, inputs, targets)
     num_seeds, num_examples = targets.shape
     batch_size = num_examples if recipe.batch_size == "full" else recipe.batch_size
     starts = range(0, num_examples, batch_size)
@@ -135,12 +131,8 @@ def train(
             whole = evaluate(network, recipe.loss, theta, inputs, targets)[0]
             active = active & (whole >= recipe.stop_at_loss)
         for index, start in enumerate(starts):
-            batch, labels = inputs, targets
-            if order is not None:
-                chosen = order[:, start : start + batch_size]
-                rows = torch.arange(num_seeds, device=theta.device).unsqueeze(1)
-                batch, labels = inputs[rows, chosen], targets[rows, chosen]
-            gradient, value = gradients(theta, batch, labels)
+            chosen = None if order is None else order[:, start : start + batch_size]
+            gradient, value = gradients(theta, chosen)
             is_finite = is_finite & (~active | torch.isfinite(value))
             active = active & is_finite
             if recipe.stop_at_loss is not None and len(starts) == 1:
@@ -149,8 +141,10 @@ def train(
             step = epoch * len(starts) + index
             rate = optimizers.learning_rate(recipe, step, num_steps)
             moved = optimizers.update(recipe, theta, gradient, state, step, rate)
-            theta = torch.where(active.unsqueeze(1), moved, theta)
-            total += value.double() * labels.shape[1]
+            # A GPU would have to be waited for to know.
+            is_whole = theta.device.type == "cpu" and bool(active.all())
+            theta = moved if is_whole else torch.where(active.unsqueeze(1), moved, theta)
+            total += value.double() * min(batch_size, num_examples - start)
         epochs += active.int()
         if epoch in recorded:
             history.append(total.cpu() / num_examples)
@@ -181,7 +175,9 @@ def train(
         test_loss=test_loss.cpu().numpy(),
         train_accuracy=train_accuracy.cpu().numpy(),
         test_accuracy=test_accuracy.cpu().numpy(),
-        gradient_norm=_gradient_norm(network, loss, theta, inputs, targets).cpu().numpy(),
+        gradient_norm=_gradient_norm(network, per_example_loss(recipe.loss), theta, inputs, targets)
+        .cpu()
+        .numpy(),
         weight_norm=theta.double().norm(dim=1).cpu().numpy(),
         epochs=epochs.cpu().numpy(),
         is_diverged=~is_finite.cpu().numpy() | ~np.isfinite(train_loss.cpu().numpy()) | ends_higher,

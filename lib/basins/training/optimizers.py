@@ -2,10 +2,14 @@
 
 import math
 
+import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
+from basins.models.mlp_kernels import FAST, Numbers
 from basins.study.schema import Recipe
+from basins.threads import share_out
 
 EPSILON = 1e-8  # torch.optim's default, added to the root of the second moment
 
@@ -55,18 +59,63 @@ def update(
     rate
         Learning rate of this step.
     """
-    if recipe.optimizer == "adamw":
-        theta = theta * (1 - rate * recipe.decay)
-    elif recipe.decay:
+    if recipe.optimizer != "sgd":
+        return _adam(recipe, theta, gradient, state, step, rate)
+    if recipe.decay:
         gradient = gradient.add(theta, alpha=recipe.decay)
-    if recipe.optimizer == "sgd":
-        if recipe.momentum:
-            gradient = state["momentum"].mul_(recipe.momentum).add_(gradient)
-        return theta.sub(gradient, alpha=rate)
+    if recipe.momentum:
+        gradient = state["momentum"].mul_(recipe.momentum).add_(gradient)
+    return theta.sub(gradient, alpha=rate)
+
+
+def _adam(
+    recipe: Recipe, theta: Tensor, gradient: Tensor, state: State, step: int, rate: float
+) -> Tensor:
+    """Take a step of Adam or AdamW; arguments as `update`."""
+    first, second = state["first"], state["second"]
+    is_decoupled = recipe.optimizer == "adamw"
+    shrink = 1 - rate * recipe.decay if is_decoupled else 1.0
+    decay = 0.0 if is_decoupled else recipe.decay
     first_decay, second_decay = recipe.betas
-    state["first"].lerp_(gradient, 1 - first_decay)
-    state["second"].mul_(second_decay).addcmul_(gradient, gradient, value=1 - second_decay)
-    first_bias = 1 - first_decay ** (step + 1)
-    second_bias = 1 - second_decay ** (step + 1)
-    scale = state["second"].sqrt().div_(math.sqrt(second_bias)).add_(EPSILON)
-    return theta.addcdiv(state["first"], scale, value=-rate / first_bias)
+    stride = rate / (1 - first_decay ** (step + 1))
+    root = math.sqrt(1 - second_decay ** (step + 1))
+    if theta.device.type == "cpu":
+        moved = torch.empty_like(theta)
+        constants = [shrink, decay, 1 - first_decay, second_decay, 1 - second_decay]
+        numbers = np.array([*constants, stride, 1 / root, EPSILON], theta.numpy().dtype)
+        rows = [part.numpy() for part in (theta, gradient, first, second, moved)]
+
+        def work(part: slice) -> None:
+            adam_step(numbers, *(row[part] for row in rows))
+
+        # Ten operations or so a parameter, half of them slow.
+        share_out(work, len(theta), 20 * theta.numel())
+        return moved
+    gradient = gradient.add(theta, alpha=decay) if decay else gradient
+    first.lerp_(gradient, 1 - first_decay)
+    second.mul_(second_decay).addcmul_(gradient, gradient, value=1 - second_decay)
+    scale = second.sqrt().div_(root).add_(EPSILON)
+    return (theta * shrink).addcdiv(first, scale, value=-stride)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def adam_step(
+    numbers: Numbers,
+    theta: Numbers,
+    gradient: Numbers,
+    first: Numbers,
+    second: Numbers,
+    moved: Numbers,
+) -> None:
+    """Put parameters after a step into `moved`, and change both moments; rows are (seeds, n).
+
+    One pass over memory, where the same by torch takes ten.
+    """
+    shrink, decay, fresh, second_decay, second_fresh, stride, root, epsilon = numbers
+    for p in range(theta.shape[0]):
+        for i in range(theta.shape[1]):
+            slope = gradient[p, i] + decay * theta[p, i]
+            mean = first[p, i] + fresh * (slope - first[p, i])
+            square = second_decay * second[p, i] + second_fresh * slope * slope
+            first[p, i], second[p, i] = mean, square
+            moved[p, i] = shrink * theta[p, i] - stride * mean / (np.sqrt(square) * root + epsilon)

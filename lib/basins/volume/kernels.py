@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from basins.rays.mlp_kernels import FAST, exponential
+from basins.models.mlp_kernels import FAST, exponential
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,8 @@ def _put_weights(row: Array, weights: Array) -> float:
     NaN if any is, and infinities as they are; then there are no weights. Two loops and no branch in
     them, so that both vectorise; the second finds the row in the cache.
     """
-    top, is_missing = -np.inf, False
+    top = -np.inf
+    is_missing = False
     for k in range(len(row)):
         top = max(top, row[k])
         is_missing |= row[k] != row[k]
@@ -59,7 +60,7 @@ def _log_mean_exp_of(row: Array, counts: NDArray[np.uint16]) -> float:
     for k in range(len(row)):
         if counts[k]:
             total += counts[k] * np.exp(row[k] - top)
-    return top + np.log(total / len(row))
+    return float(top + np.log(total / len(row)))
 
 
 @njit(cache=True, forceinline=True, fastmath=FAST)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from basins.directions.preconditioner import Preconditioner
-from basins.rays.mlp_kernels import FAST, Numbers
+from basins.models.mlp_kernels import FAST, Numbers
 
 
 class Map(NamedTuple):

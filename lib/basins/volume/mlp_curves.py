@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from basins.rays.first_layer import first_sums
-from basins.rays.mlp_kernels import (
+from basins.models.mlp_kernels import (
     BLOCK,
     FAST,
     Numbers,
@@ -22,6 +21,7 @@ from basins.rays.mlp_kernels import (
     add_losses,
     run_layers,
 )
+from basins.rays.first_layer import first_sums
 from basins.volume.curves import CURVES, MAX_SHRINKS, MAX_STEPS_OUT, Moves
 from basins.volume.maps import Map, apply, inner_room, map_of, num_together
 

@@ -12,15 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from basins.rays.mlp_kernels import (
-    FAST,
-    GradientRoom,
-    Numbers,
-    Problem,
-    gradient_room,
-    sum_gradient,
-    sum_losses,
-)
+from basins.models.mlp_gradients import GradientRoom, gradient_room, sum_gradient
+from basins.models.mlp_kernels import FAST, Numbers, Problem, sum_losses
 from basins.volume.forces import Forces
 from basins.volume.maps import Map, apply, inner_room, map_of, num_together, pull
 
@@ -142,7 +135,7 @@ def leap_together(
                 point[i] = ends.x[p, i] * push.scale[i]
                 point[i] += theta[i]
             ends.gradients[p] = 0
-            sum_gradient(point, problem, ends.gradients[p], room)
+            sum_gradient(point, problem, ends.gradients[p], room, False)
             for i in range(n):
                 ends.gradients[p, i] *= push.scale[i] / problem.edges[-1]
             if is_last:

@@ -10,10 +10,12 @@ from numba import njit
 from torch import nn
 
 from basins import threads
+from basins.models import mlp_kernels
 from basins.models.functional import Network, build
-from basins.rays import mlp_kernels, mlp_rays
+from basins.models.mlp import layer_widths
+from basins.rays import mlp_rays
 from basins.rays.landscapes import Landscapes
-from basins.rays.numba_path import NumbaEvaluator, is_understood, layer_widths
+from basins.rays.numba_path import NumbaEvaluator, is_understood
 from basins.rays.slow_path import SlowEvaluator
 from basins.rays.torch_path import TorchEvaluator
 

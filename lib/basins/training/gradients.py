@@ -1,0 +1,166 @@
+"""Gradients of every seed's own loss: compiled where the network is understood, else by torch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from basins.losses import per_example_loss
+from basins.models.functional import Network
+from basins.models.mlp import layer_widths
+from basins.models.mlp_gradients import gradient_room, sum_gradient
+from basins.models.mlp_kernels import KINDS, Numbers, Problem, block_edges, blocked
+from basins.threads import share_out
+
+# (parameters (seeds, n), examples of each seed's batch (seeds, batch) or None for all) ->
+# gradients (seeds, n) and mean losses (seeds,)
+Gradients = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+
+
+def gradients_of(network: Network, loss: str, inputs: Tensor, targets: Tensor) -> Gradients:
+    """Return what gives the gradients of all seeds' mean losses over a batch of their examples.
+
+    Parameters
+    ----------
+    network, loss
+        The architecture, and the loss of one example.
+    inputs, targets
+        Each seed's own examples, shapes (seeds, m, *input_shape) and (seeds, m).
+    """
+    widths = layer_widths(network.module)
+    if widths is None or inputs.device.type != "cpu" or not inputs.is_floating_point():
+        return torch_gradients(network, loss, inputs, targets)
+    return compiled_gradients(widths, loss, inputs, targets)
+
+
+def torch_gradients(network: Network, loss: str, inputs: Tensor, targets: Tensor) -> Gradients:
+    """Return what `gradients_of` does for any network on any device: one batched pass."""
+    of_example = per_example_loss(loss)
+
+    def batch_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        return of_example(network.apply(theta, inputs), targets).mean()
+
+    of_all = vmap(grad_and_value(batch_loss))
+    rows = torch.arange(len(targets), device=targets.device).unsqueeze(1)
+
+    def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
+        if chosen is None:
+            return of_all(theta, inputs, targets)
+        return of_all(theta, inputs[rows, chosen], targets[rows, chosen])
+
+    return gradients
+
+
+def compiled_gradients(widths: list[int], loss: str, inputs: Tensor, targets: Tensor) -> Gradients:
+    """Return what `gradients_of` does for fully connected networks on a CPU.
+
+    A seed is one thread's, and its numbers are the same with any other seeds beside it. Products
+    and sums over 128 examples are in the inputs' precision, sums of these in float64.
+    """
+    features = np.ascontiguousarray(inputs.flatten(2).numpy())
+    labels = targets.numpy().astype(np.int32)
+    num_seeds, num_examples = labels.shape
+    whole = block_edges(num_examples)
+    kept: dict[str, NDArray[Any]] = {}
+
+    def examples(chosen: Tensor | None) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        if chosen is None:
+            if not kept:
+                kept["inputs"] = np.stack([blocked(one, whole) for one in features])
+            return kept["inputs"], labels, whole
+        count = chosen.shape[1]
+        packed = np.empty((num_seeds, count * widths[0]), features.dtype)
+        drawn = np.empty((num_seeds, count), labels.dtype)
+        edges = block_edges(count)
+        draw(features, labels, chosen.numpy(), edges, packed, drawn)
+        return packed, drawn, edges
+
+    def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
+        packed, drawn, edges = examples(chosen)
+        problem = Problem(np.array(widths), packed[0], drawn[0], edges, edges[-1:], KINDS[loss])
+        points = theta.numpy()
+        result, losses = np.empty_like(points), np.empty(num_seeds)
+
+        def work(rows: slice) -> None:
+            put_gradients(
+                points[rows], problem, packed[rows], drawn[rows], result[rows], losses[rows]
+            )
+
+        share_out(work, num_seeds, 3 * points.size * int(edges[-1]))
+        return torch.from_numpy(result), torch.from_numpy(losses)
+
+    return gradients
+
+
+@njit(cache=True, nogil=True)
+def draw(
+    features: Numbers,
+    labels: Numbers,
+    chosen: Numbers,
+    edges: Numbers,
+    packed: Numbers,
+    drawn: Numbers,
+) -> None:
+    """Put the chosen examples of every seed into `packed` and `drawn`, as a `Problem` holds them.
+
+    Parameters
+    ----------
+    features, labels
+        All examples of every seed, shapes (seeds, m, features) and (seeds, m).
+    chosen
+        Which of them, shape (seeds, batch).
+    edges
+        Of the batch's blocks.
+    packed, drawn
+        Shapes (seeds, batch * features) and (seeds, batch).
+    """
+    num_features = features.shape[2]
+    for seed in range(len(chosen)):
+        for block in range(len(edges) - 1):
+            begin, end = edges[block], edges[block + 1]
+            to = packed[seed, num_features * begin : num_features * end]
+            for e in range(end - begin):
+                example = chosen[seed, begin + e]
+                drawn[seed, begin + e] = labels[seed, example]
+                for feature in range(num_features):
+                    to[feature * (end - begin) + e] = features[seed, example, feature]
+
+
+@njit(cache=True, nogil=True)
+def put_gradients(
+    points: Numbers,
+    problem: Problem,
+    packed: Numbers,
+    drawn: Numbers,
+    gradients: Numbers,
+    losses: Numbers,
+) -> None:
+    """Put the gradient of each seed's mean loss into `gradients`, and the loss into `losses`.
+
+    Parameters
+    ----------
+    points
+        Shape (seeds, n).
+    problem
+        Of one seed; the others have its architecture and its blocks.
+    packed, drawn
+        Every seed's inputs and targets, see `draw`.
+    gradients, losses
+        Shapes (seeds, n) and (seeds,).
+    """
+    room = gradient_room(problem, points[0])
+    total = np.empty(points.shape[1])
+    count = problem.edges[-1]
+    for seed in range(len(points)):
+        own = Problem(
+            problem.widths, packed[seed], drawn[seed], problem.edges, problem.sizes, problem.kind
+        )
+        total[:] = 0
+        losses[seed] = sum_gradient(points[seed], own, total, room, True) / count
+        for i in range(len(total)):
+            gradients[seed, i] = total[i] / count
