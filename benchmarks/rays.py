@@ -25,7 +25,7 @@ from basins.rays.measure_rays import measure_rays
 from basins.study.schema import Recipe
 from basins.training.loop import train
 
-MODELS = {"digits": "mlp-64-32", "mnist": "mlp-256-128"}
+MODELS = {"digits": "mlp-64-32", "mnist": "mlp-256-128", "swiss-roll": "mlp-32x5"}
 GRID = np.linspace(0, 1, 100) ** 2
 THRESHOLD = 0.1
 

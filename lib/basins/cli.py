@@ -62,8 +62,13 @@ def build_parser() -> argparse.ArgumentParser:
     check = verb("check")
     check.add_argument("study", type=Path, help="study file")
     add(verb("fetch"), "--study", "--dataset", "--output")
-    add(verb("train"), "--study", "--job", "--receipt", "--output")
-    add(verb("rays"), "--study", "--job", "--receipt", "--minima", "--output")
+    train, rays = verb("train"), verb("rays")
+    add(train, "--study", "--job", "--receipt", "--output")
+    add(rays, "--study", "--job", "--receipt", "--minima", "--output")
+    for command in (train, rays):
+        command.add_argument(
+            "--slow-path", action="store_true", help="by the plain reference, to compare with"
+        )
     add(verb("volume"), "--study", "--job", "--rays", "--output")
     add(verb("estimate"), "--study", "--job", "--receipt", "--minima", "--output")
     add(verb("cube"), "--study", "--output")

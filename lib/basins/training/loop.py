@@ -17,7 +17,7 @@ from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network
 from basins.study.schema import Recipe
 from basins.training import checkpoint, optimizers
-from basins.training.gradients import gradients_of
+from basins.training.gradients import Gradients, gradients_of
 
 NUM_RECORDED = 200  # points of a training curve
 CHUNK = 8192  # examples of one forward pass while evaluating
@@ -73,6 +73,7 @@ def train(
     fingerprint: str = "",
     save_seconds: float = 60.0,
     advance: Callable[[int], None] = lambda _: None,
+    find_gradients: Callable[[Network, str, Tensor, Tensor], Gradients] = gradients_of,
 ) -> Minima:
     """Train all seeds of a job together.
 
@@ -94,8 +95,10 @@ def train(
         Where to keep an unfinished training, what it is a training of, how often to save it.
     advance
         Called with the number of epochs done since the last call.
+    find_gradients
+        Which of `basins.training.gradients` to train with.
     """
-    gradients = gradients_of(network, recipe.loss, inputs, targets)
+    gradients = find_gradients(network, recipe.loss, inputs, targets)
     num_seeds, num_examples = targets.shape
     batch_size = num_examples if recipe.batch_size == "full" else recipe.batch_size
     starts = range(0, num_examples, batch_size)

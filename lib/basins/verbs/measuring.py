@@ -1,5 +1,6 @@
 """Verbs that measure the minima of one job: rays, and volumes from them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from basins.cube.provenance import Clock
 from basins.progress import progress
 from basins.rays.evaluators import evaluator_of
 from basins.rays.measure_rays import RaySet, measure_rays
+from basins.rays.slow_path import SlowEvaluator, slow_rays
 from basins.study import jobs
 from basins.verbs.job_data import find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 from basins.volume.from_rays import volumes
 
 
-def rays(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
-    """Solve the radii of one job's minima in every landscape."""
+def rays(
+    study: Path, job: str, receipt: Path, minima: Path, output: Path, slow_path: bool = False
+) -> None:
+    """Solve the radii of one job's minima in every landscape, by the plain reference if asked."""
     found, block = find(study, job)
     settings = found.measure.volume
     device = devices.set_up(found.device, found.threads)
@@ -30,9 +34,14 @@ def rays(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> No
     with progress(f"rays of {block.id}", total, "directions") as advance:
         for minimum in minima_of(found, block, data, network, parameters, device):
             log_dets.append(minimum.log_det)
+            examined = network, minimum.theta, minimum.landscapes
+            work = (
+                partial(slow_rays, SlowEvaluator(*examined))
+                if slow_path
+                else partial(measure_rays, evaluator_of(*examined))
+            )
             measured.append(
-                measure_rays(
-                    evaluator_of(network, minimum.theta, minimum.landscapes),
+                work(
                     (found.study, minimum.name),
                     range(settings.directions),
                     minimum.scale,

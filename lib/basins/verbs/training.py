@@ -12,13 +12,14 @@ from basins.datasets import load as datasets
 from basins.progress import progress
 from basins.study import jobs
 from basins.training import checkpoint
+from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
 from basins.verbs.job_data import find, initial, load, network_of, orders
 from basins.verbs.job_file import job_file, publish
 
 
-def train(study: Path, job: str, receipt: Path, output: Path) -> None:
-    """Train the minima of one job, resuming where a killed run stopped."""
+def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = False) -> None:
+    """Train the minima of one job, resuming where a killed run stopped; by torch alone if asked."""
     found, block = find(study, job)
     device = devices.set_up(found.device, found.threads)
     clock = Clock("train", device, "float32")
@@ -44,6 +45,7 @@ def train(study: Path, job: str, receipt: Path, output: Path) -> None:
             # A data set changed and fetched again between kill and resume starts over.
             fingerprint=f"{fingerprint} {data.sha256()}",
             advance=advance,
+            find_gradients=torch_gradients if slow_path else gradients_of,
         )
     batch = block.train_size
     if recipe.batch_size != "full":

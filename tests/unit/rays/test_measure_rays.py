@@ -13,7 +13,7 @@ from basins.rays import measure_rays as module
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import measure_rays
 from basins.rays.numba_path import NumbaEvaluator
-from basins.rays.slow_path import SlowEvaluator
+from basins.rays.slow_path import SlowEvaluator, first_crossing, slow_rays
 from basins.rays.torch_path import TorchEvaluator
 
 SIZES = (20, 60)
@@ -82,6 +82,51 @@ def test_fast_and_slow_evaluators_give_the_same_radii(problem):
     quick = measure(fast(problem), scale, range(3))
     np.testing.assert_allclose(quick.log_radius, slow.log_radius, rtol=1e-10)
     np.testing.assert_allclose(quick.landscape_loss, slow.landscape_loss, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["loss", "excess"])
+@pytest.mark.parametrize("model", ["linear", "mlp-24", "mlp-12x3"])
+def test_fast_rays_are_those_of_the_slow_path(model, kind, seed):
+    random = np.random.default_rng(seed)
+    inputs = torch.from_numpy(random.normal(size=(300, 6)))
+    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
+    network = Network(build(model, (6,), 2, seed).double())
+    landscapes = Landscapes(inputs, targets, (20, 300), "cross_entropy")
+    scale, _ = scaling(network.layout, network.theta.numpy(), "filter")
+    # The lower threshold is below the loss of what was not trained, the other is well above it.
+    given = ("minimum",), range(6), scale, 2, (0.01, 2.0), kind, R_MAX, 24
+    slow = slow_rays(SlowEvaluator(network, network.theta, landscapes), *given)
+    for evaluator in (NumbaEvaluator, TorchEvaluator):
+        quick = measure_rays(evaluator(network, network.theta, landscapes), *given)
+        assert (np.isnan(quick.log_radius) == np.isnan(slow.log_radius)).all()
+        assert np.isnan(slow.log_radius[:, 0]).all() == (kind == "loss")
+        # Each is exact to its own bracket.
+        width = quick.log_radius_tolerance + slow.log_radius_tolerance
+        np.testing.assert_array_less(
+            np.nan_to_num(abs(quick.log_radius - slow.log_radius)), width + 1e-9
+        )
+        np.testing.assert_allclose(quick.landscape_loss, slow.landscape_loss, rtol=1e-10)
+        np.testing.assert_array_equal(quick.log_direction_norm, slow.log_direction_norm)
+        np.testing.assert_array_equal(quick.num_crossings, slow.num_crossings)
+
+
+def test_a_crossing_is_found_wherever_it_is():
+    def basin(low, high, again=np.inf):
+        return lambda x: np.exp(x) < low or high < np.exp(x) < again
+
+    near = first_crossing(basin(1e-9, np.inf), 0.0, 4, 1e-6)
+    assert near.log_radius == pytest.approx(np.log(1e-9), abs=1e-6)
+    assert near.num_crossings == 1
+    assert near.log_radius_tolerance <= 1e-6
+    never = first_crossing(lambda _x: True, 1.5, 4, 1e-6)
+    assert never[:3] == (1.5, 0, 0.0)
+    # In at 0.3, out at 0.6, in again up to 2.5: points of the scan are 0.25, 0.5, 1, 2, 4.
+    entered = first_crossing(basin(0.3, 0.6, 2.5), np.log(4), 5, 1e-6)
+    assert entered.log_radius == pytest.approx(np.log(0.3), abs=1e-6)
+    assert entered.num_crossings == 3
+    nowhere = first_crossing(lambda _x: False, 0.0, 4, 1e-6)
+    assert np.isnan(nowhere.log_radius)
+    assert nowhere.num_crossings == 0
 
 
 @pytest.mark.parametrize("model", ["linear", "mlp-24", "mlp-12x3"])
