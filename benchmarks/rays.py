@@ -1,38 +1,48 @@
-"""Radii of an MNIST or digits network: this library against the published way.
+"""Radii of minima in landscapes: this library against the published way, batched torch, arithmetic.
 
-The published way (arXiv 2511.04808): one direction, one landscape at a time, the loss at each of
-100 coefficients x^2 with x in [0, 1], the first one above the threshold. Both sides measure the
-same network along the same directions with the same threads.
+The published way (arXiv 2511.04808): one direction, one landscape, one minimum at a time, the loss
+at each of 100 coefficients x^2 with x in [0, 1], the first one above the threshold. Batched torch
+is this library's path for networks it has no compiled code for. All sides measure the same networks
+along the same directions with the same threads. The arithmetic is what the passes made need, the
+first layer once a ray and the layers above once a pass, at the rate of a large product.
 
-    python benchmarks/rays.py --data digits
-    BASINS_DATA=... python benchmarks/rays.py --data mnist --examples 6000
+    python benchmarks/rays.py --data swiss-roll --examples 800 --directions 64
+    BASINS_DATA=... python benchmarks/rays.py --data mnist --examples 6000 --directions 64
+    BASINS_DATA=... python benchmarks/rays.py --data mnist --sizes 60 600 2000 6000 20000 60000
+        --directions 64 --published-directions 1
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numba
 import numpy as np
 import torch
 from table import options, report, seconds
+from threadpoolctl import threadpool_limits
 
 from basins.datasets.load import load
+from basins.datasets.subsets import Data
 from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
 from basins.models.functional import Network, build
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import measure_rays
+from basins.rays.measure_rays import Evaluator, RaySet, measure_rays
+from basins.rays.torch_path import TorchEvaluator
 from basins.study.schema import Recipe
 from basins.training.loop import train
 
 MODELS = {"digits": "mlp-64-32", "mnist": "mlp-256-128", "swiss-roll": "mlp-32x5"}
+LOSS = "cross_entropy"
 GRID = np.linspace(0, 1, 100) ** 2
 THRESHOLD = 0.1
 
 
 def minimum(data, name: str, examples: int) -> tuple[Network, torch.Tensor]:
     """Train one minimum on the first `examples` examples."""
-    network = Network(build(name, data.input_shape, 10, 0))
+    network = Network(build(name, data.input_shape, data.num_classes, 0))
     inputs = torch.from_numpy(data.inputs[:examples])[None]
     targets = torch.from_numpy(data.targets[:examples])[None]
     recipe = Recipe(optimizer="adam", learning_rate=0.003, epochs=150)
@@ -61,75 +71,136 @@ def published(network: Network, theta: torch.Tensor, data, sizes, steps, log_nor
     return radii
 
 
+@dataclass(frozen=True)
+class Minimum:
+    """A trained network, the unit of each parameter, and where rays end."""
+
+    network: Network
+    theta: torch.Tensor
+    scale: np.ndarray
+    r_max: float
+
+    @classmethod
+    def trained(cls, data: Data, name: str, examples: int) -> "Minimum":
+        """Train one on the first examples."""
+        network, theta = minimum(data, name, examples)
+        anchor = theta.double().numpy()
+        scale, _ = scaling(network.layout, anchor, "filter")
+        return cls(network, theta, scale, 10 * float(np.linalg.norm(anchor / scale)))
+
+
+def ours(
+    minima: list[Minimum], landscapes: Landscapes, make: Callable[..., Evaluator], count: int
+) -> list[RaySet]:
+    """Return the rays of all minima in all landscapes."""
+    return [
+        measure_rays(
+            make(one.network, one.theta, landscapes),
+            ("benchmark", row),
+            range(count),
+            one.scale,
+            len(landscapes.sizes),
+            [THRESHOLD],
+            "loss",
+            one.r_max,
+            12,
+        )
+        for row, one in enumerate(minima)
+    ]
+
+
+def grid_radii(minima: list[Minimum], data: Data, sizes: list[int], count: int) -> np.ndarray:
+    """Return radii (minima, landscapes, directions) by the published way."""
+    found = []
+    for row, one in enumerate(minima):
+        unit, log_norms = directions(("benchmark", row), range(count), one.network.num_parameters)
+        found.append(published(one.network, one.theta, data, sizes, unit * one.scale, log_norms))
+    return np.stack(found)
+
+
+def multiply_adds(rays: list[RaySet], network: Network, count: int, sizes: list[int]) -> float:
+    """Return what the passes made need; one over a landscape is one over the smaller ones, too."""
+    first = network.layout[0].stop
+    passes = sum(float(one.num_evaluations @ np.diff([0, *sizes])) for one in rays)
+    return len(rays) * count * first * sizes[-1] + (network.num_parameters - first) * passes
+
+
+def product_rate(size: int = 2048) -> float:
+    """Return multiply-adds a second of a large float32 product."""
+    matrix = torch.randn(size, size)
+    return size**3 / min(seconds(lambda: matrix @ matrix) for _ in range(5))
+
+
+def row_of(
+    minima: list[Minimum], data: Data, sizes: list[int], count: int, num_published: int
+) -> dict[str, object]:
+    """Return one row of the table."""
+    targets = torch.from_numpy(data.targets)
+    landscapes = Landscapes(torch.from_numpy(data.inputs), targets, tuple(sizes), LOSS)
+    network = minima[0].network
+    n, kept = network.num_parameters, {}
+
+    def fast(make: Callable[..., Evaluator], name: str) -> None:
+        kept[name] = ours(minima, landscapes, make, count)
+
+    def slow() -> None:
+        kept["grid"] = grid_radii(minima, data, sizes, num_published)
+
+    # Loads compiled code, or compiles it; what one ray takes beyond its share.
+    once = seconds(lambda: ours(minima[:1], landscapes, evaluator_of, 1))
+    quick = seconds(partial(fast, evaluator_of, "ours"))
+    batched = seconds(partial(fast, TorchEvaluator, "batched")) if len(minima) == 1 else np.nan
+    plain = seconds(slow) * count / num_published
+    solved = np.stack([np.exp(one.log_radius[:, 0, :num_published]) for one in kept["ours"]])
+    with np.errstate(invalid="ignore"):
+        cell = np.nanmedian(np.log(kept["grid"] / solved))
+    floor = multiply_adds(kept["ours"], network, count, sizes) / product_rate()
+    tolerance = max(float(one.log_radius_tolerance.max()) for one in kept["ours"])
+    passes = np.mean([one.num_evaluations[-1] for one in kept["ours"]]) / count
+    return {
+        "minima": len(minima),
+        "landscapes": len(sizes),
+        "directions": count,
+        "published (s)": plain,
+        "batched torch (s)": batched,
+        "ours (s)": quick,
+        "first call, one ray (s)": once,
+        "ratio to published": plain / quick,
+        "ratio to batched": batched / quick,
+        "times the arithmetic": quick / floor,
+        "passes a ray, largest landscape": float(passes),
+        "published error n d(ln r) (nat)": n * float(cell),
+        "our tolerance n d(ln r) (nat)": n * tolerance,
+    }
+
+
 def main() -> None:
     """Run and print the table."""
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--data", choices=MODELS, default="digits")
     parser.add_argument("--examples", type=int, default=1200)
+    parser.add_argument("--sizes", type=int, nargs="+", help="a minimum and a landscape of each")
     parser.add_argument("--directions", type=int, default=16)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    numba.set_num_threads(min(arguments.threads, numba.config.NUMBA_NUM_THREADS))
-    data = load(arguments.data)
-    network, theta = minimum(data, MODELS[arguments.data], arguments.examples)
-    scale, _ = scaling(network.layout, theta.double().numpy(), "filter")
-    r_max = 10 * float(np.linalg.norm(theta.double().numpy() / scale))
-    n = network.num_parameters
-    rows = []
-    for sizes in (
-        [arguments.examples],
-        [arguments.examples // 60, arguments.examples // 10, arguments.examples],
-    ):
-        examples = Landscapes(
-            torch.from_numpy(data.inputs),
-            torch.from_numpy(data.targets),
-            tuple(sizes),
-            "cross_entropy",
-        )
-        names = ("benchmark", arguments.data)
-        unit, log_norms = directions(names, range(arguments.directions), n)
-        kept = {}
-
-        def ours(
-            count=arguments.directions, sizes=sizes, examples=examples, names=names, kept=kept
-        ) -> None:
-            evaluator = evaluator_of(network, theta, examples)
-            kept["rays"] = measure_rays(
-                evaluator,
-                names,
-                range(count),
-                scale,
-                len(sizes),
-                [THRESHOLD],
-                "loss",
-                r_max,
-                12,
-            )
-
-        def theirs(sizes=sizes, unit=unit, log_norms=log_norms, kept=kept) -> None:
-            kept["grid"] = published(network, theta, data, sizes, unit * scale, log_norms)
-
-        # Loads compiled code, or compiles it; what one ray takes beyond its share.
-        once, fast, slow = seconds(partial(ours, 1)), seconds(ours), seconds(theirs)
-        solved = np.exp(kept["rays"].log_radius[:, 0])
-        cell = np.nanmedian(np.log(kept["grid"] / solved))
-        rows.append(
-            {
-                "landscapes": len(sizes),
-                "directions": arguments.directions,
-                "published (s)": slow,
-                "ours (s)": fast,
-                "first call, one ray (s)": once,
-                "ratio": slow / fast,
-                "passes a ray, largest landscape": kept["rays"].num_evaluations[-1]
-                / arguments.directions,
-                "published error n d(ln r) (nat)": n * cell,
-                "our tolerance n d(ln r) (nat)": n * float(kept["rays"].log_radius_tolerance.max()),
-            }
-        )
-    name = MODELS[arguments.data]
-    title = f"Rays: {name} on {arguments.data}, n = {n:,}, {arguments.examples:,} examples"
-    report(title, rows, arguments.threads, arguments.json)
+    parser.add_argument("--published-directions", type=int, help="time these, and scale")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    numba.set_num_threads(min(asked.threads, numba.config.NUMBA_NUM_THREADS))
+    data, name, count = load(asked.data), MODELS[asked.data], asked.directions
+    num_published = asked.published_directions or count
+    with threadpool_limits(asked.threads, user_api="blas"):
+        if asked.sizes:
+            minima = [Minimum.trained(data, name, size) for size in asked.sizes]
+            cases = [asked.sizes]
+        else:
+            minima = [Minimum.trained(data, name, asked.examples)]
+            cases = [[asked.examples // part for part in parts] for parts in ((1,), (60, 10, 1))]
+        rows = [row_of(minima, data, sizes, count, num_published) for sizes in cases]
+    n = minima[0].network.num_parameters
+    examples = cases[0][-1]
+    title = f"Rays: {name} on {asked.data}, n = {n:,}, {examples:,} examples"
+    if num_published < count:
+        title += f"; published way timed on {num_published} of {count} directions"
+    report(title, rows, asked.threads, asked.json)
 
 
 if __name__ == "__main__":

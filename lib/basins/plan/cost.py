@@ -43,7 +43,7 @@ RAYS = (
     "convolution_operations",
     "numbers",
 )
-VOLUME = ("radii",)
+VOLUME = ("basins", "radii")
 ESTIMATE = (
     "points",
     "parameter_moves",
@@ -191,11 +191,13 @@ def train_counts(
     steps = epochs * math.ceil(size / batch)
     # At the end: loss and accuracy on both sets, and the norm of the gradient.
     passes = seeds * (BACKWARD * epochs * size + (BACKWARD + 1) * size + tests)
+    # Nobody asks for the gradient of the inputs.
+    spared = seeds * (epochs + 1) * size * network.first[0] * network.first[1]
     return np.array(
         [
             steps * network.num_layers,
             steps * seeds * network.num_parameters,
-            passes * network.linear,
+            passes * network.linear - spared,
             passes * network.convolution,
             passes * network.numbers,
         ],
@@ -347,5 +349,5 @@ def counts(
         basin, landscape = points_asked(study, network.num_parameters)
         each = len(job.seeds) * (basin * len(volume.thresholds) + landscape)
         return estimate_counts(network, each * len(sizes), each * sum(sizes))
-    cells = len(study.landscape_sizes) * len(volume.thresholds)
-    return np.array([len(job.seeds) * cells * volume.directions], dtype=np.float64)
+    basins = len(job.seeds) * len(study.landscape_sizes) * len(volume.thresholds)
+    return np.array([basins, basins * volume.directions], dtype=np.float64)

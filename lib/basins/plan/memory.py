@@ -28,7 +28,9 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         graph = seeds * min(batch, job.train_size) * 4 * 3 * network.numbers
         tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
         state = 10 * seeds * 4 * network.num_parameters
-        return data + subset + max(graph, tests) + state
+        # A compiled network's batch is held once more, block after block.
+        blocks = seeds * min(batch, job.train_size) * example if network.first[1] else 0
+        return data + subset + blocks + max(graph, tests) + state
     subset = study.landscape_sizes[-1] * example
     if verb == "estimate":
         n = network.num_parameters

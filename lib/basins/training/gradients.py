@@ -83,7 +83,7 @@ def compiled_gradients(widths: list[int], loss: str, inputs: Tensor, targets: Te
     def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
         packed, drawn, edges = examples(chosen)
         problem = Problem(np.array(widths), packed[0], drawn[0], edges, edges[-1:], KINDS[loss])
-        points = theta.numpy()
+        points = np.ascontiguousarray(theta.numpy())
         result, losses = np.empty_like(points), np.empty(num_seeds)
 
         def work(rows: slice) -> None:

@@ -1,5 +1,7 @@
 """Standard errors and 90 % intervals by the bootstrap."""
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,12 @@ NUM_RESAMPLES = 1000
 PROBABILITY = 0.9
 
 
+@functools.lru_cache(maxsize=2)
 def resamples(count: int) -> NDArray[np.uint16]:
-    """Return how often each of `count` draws stands in each resample, shape (resamples, count)."""
+    """Return how often each of `count` draws stands in each resample, shape (resamples, count).
+
+    Made once for all minima of a job; nobody writes into it.
+    """
     words = streams.bits("bootstrap", count, count=NUM_RESAMPLES * count)
     draws = (words % np.uint64(count)).astype(np.int64).reshape(NUM_RESAMPLES, count)
     return np.stack([np.bincount(draw, minlength=count) for draw in draws]).astype(np.uint16)
