@@ -34,7 +34,8 @@ def layer_widths(module: nn.Module) -> list[int] | None:
     """Return the widths of the input and of every layer, None for any other architecture.
 
     A network is understood if it is a sequence of fully connected layers with biases and a
-    rectifier between each two, after a `Flatten` or none.
+    rectifier between each two, after a `Flatten` or none, and no layer is shared, pruned,
+    normalised, or changed by a hook.
 
     Examples
     --------
@@ -46,9 +47,15 @@ def layer_widths(module: nn.Module) -> list[int] | None:
         parts = parts[1:]
     if len(parts) % 2 == 0 or any(type(part) is not nn.ReLU for part in parts[1::2]):
         return None
+    if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
+        return None
+    # What is shared is named once.
+    if len(list(module.parameters())) != len(parts) + 1:
+        return None
     widths: list[int] = []
     for layer in parts[::2]:
-        if type(layer) is not nn.Linear or layer.bias is None:
+        names = [name for name, _ in layer.named_parameters()]
+        if type(layer) is not nn.Linear or names != ["weight", "bias"] or list(layer.buffers()):
             return None
         widths = widths or [layer.in_features]
         widths.append(layer.out_features)

@@ -8,6 +8,7 @@ from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.schema import Study
 from basins.volume.integration import MAX_KEPT
+from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
 
 
@@ -17,7 +18,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
     if verb == "volume":
-        return 8.0 * seeds * radii * 4
+        return 8.0 * seeds * radii * 4 + NUM_RESAMPLES * volume.directions * 10
     example = 4 * math.prod(facts.input_shape)
     # Read as bytes, turned into float32, normalised.
     data = 2.25 * facts.num_bytes

@@ -19,6 +19,8 @@ from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import RaySet
 from basins.rays.solve import TOLERANCE_NATS
 
+LEAST_LOG_RADIUS = -700.0  # below which a radius is 0 in float64
+
 
 class SlowEvaluator:
     """Mean losses at points along rays, without batching and without sharing between landscapes."""
@@ -107,11 +109,11 @@ def first_crossing(
     low, high = bracket
     if low == -np.inf:
         # Outside at the first point already: look for a point inside, and narrow down from there.
-        low = high
+        low = high - np.log(2)
         while not is_inside(low):
             asked += 1
-            low -= np.log(2)
-            if low < -700:
+            low, high = low - np.log(2), low
+            if not low > LEAST_LOG_RADIUS:
                 return Found(np.nan, 0, 0.0, asked)
         asked += 1
     while high - low > tolerance:
@@ -146,7 +148,8 @@ def slow_rays(
         for k in range(num_landscapes):
             for t, threshold in enumerate(thresholds):
                 bound = threshold + (anchor[k] if threshold_kind == "excess" else 0.0)
-                if anchor[k] >= bound:
+                # Not so of a loss that is no number, too.
+                if not anchor[k] < bound:
                     continue
 
                 found = first_crossing(

@@ -66,30 +66,31 @@ def compiled_gradients(widths: list[int], loss: str, inputs: Tensor, targets: Te
     labels = targets.numpy().astype(np.int32)
     num_seeds, num_examples = labels.shape
     whole = block_edges(num_examples)
-    kept: dict[str, NDArray[Any]] = {}
+    kept: list[NDArray[Any]] = []
 
-    def examples(chosen: Tensor | None) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        if chosen is None:
-            if not kept:
-                kept["inputs"] = np.stack([blocked(one, whole) for one in features])
-            return kept["inputs"], labels, whole
-        count = chosen.shape[1]
-        packed = np.empty((num_seeds, count * widths[0]), features.dtype)
-        drawn = np.empty((num_seeds, count), labels.dtype)
-        edges = block_edges(count)
-        draw(features, labels, chosen.numpy(), edges, packed, drawn)
-        return packed, drawn, edges
+    def all_inputs() -> NDArray[Any]:
+        if not kept:
+            kept.append(np.empty((num_seeds, num_examples * widths[0]), features.dtype))
+            for to, one in zip(kept[0], features, strict=True):
+                to[:] = blocked(one, whole)
+        return kept[0]
 
     def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
-        packed, drawn, edges = examples(chosen)
+        if chosen is None:
+            edges, packed, drawn = whole, all_inputs(), labels
+        else:
+            edges = block_edges(chosen.shape[1])
+            packed = np.empty((num_seeds, chosen.shape[1] * widths[0]), features.dtype)
+            drawn = np.empty((num_seeds, chosen.shape[1]), labels.dtype)
         problem = Problem(np.array(widths), packed[0], drawn[0], edges, edges[-1:], KINDS[loss])
         points = np.ascontiguousarray(theta.numpy())
         result, losses = np.empty_like(points), np.empty(num_seeds)
 
         def work(rows: slice) -> None:
-            put_gradients(
-                points[rows], problem, packed[rows], drawn[rows], result[rows], losses[rows]
-            )
+            theirs = packed[rows], drawn[rows]
+            if chosen is not None:
+                draw(features[rows], labels[rows], chosen[rows].numpy(), edges, *theirs)
+            put_gradients(points[rows], problem, *theirs, result[rows], losses[rows])
 
         share_out(work, num_seeds, 3 * points.size * int(edges[-1]))
         return torch.from_numpy(result), torch.from_numpy(losses)

@@ -17,6 +17,8 @@ from basins.training.loop import train as train_minima
 from basins.verbs.job_data import find, initial, load, network_of, orders
 from basins.verbs.job_file import job_file, publish
 
+ARITHMETIC = "compiled, 1"  # of unfinished trainings: another number where bits change
+
 
 def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = False) -> None:
     """Train the minima of one job, resuming where a killed run stopped; by torch alone if asked."""
@@ -42,8 +44,8 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
             torch.from_numpy(data.test_targets).to(device),
             block.seeds,
             saved=saved,
-            # A data set changed and fetched again between kill and resume starts over.
-            fingerprint=f"{fingerprint} {data.sha256()}",
+            # Other data, fetched again between kill and resume, or other arithmetic starts over.
+            fingerprint=f"{fingerprint} {data.sha256()} {'torch' if slow_path else ARITHMETIC}",
             advance=advance,
             find_gradients=torch_gradients if slow_path else gradients_of,
         )

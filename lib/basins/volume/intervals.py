@@ -21,8 +21,10 @@ def resamples(count: int) -> NDArray[np.uint16]:
     Made once for all minima of a job; nobody writes into it.
     """
     words = streams.bits("bootstrap", count, count=NUM_RESAMPLES * count)
-    draws = (words % np.uint64(count)).astype(np.int64).reshape(NUM_RESAMPLES, count)
-    return np.stack([np.bincount(draw, minlength=count) for draw in draws]).astype(np.uint16)
+    result = np.empty((NUM_RESAMPLES, count), np.uint16)
+    for row, drawn in zip(result, words.reshape(NUM_RESAMPLES, count), strict=True):
+        row[:] = np.bincount((drawn % np.uint64(count)).astype(np.int64), minlength=count)
+    return result
 
 
 def bootstrap(log_weights: Array) -> tuple[Array, Array, Array]:

@@ -110,6 +110,17 @@ def test_fast_rays_are_those_of_the_slow_path(model, kind, seed):
         np.testing.assert_array_equal(quick.num_crossings, slow.num_crossings)
 
 
+def test_a_minimum_that_is_no_number_has_no_radius_by_either_path(problem):
+    network, landscapes, scale = problem
+    nan = torch.full_like(network.theta, torch.nan)
+    given = ("minimum",), range(2), scale, 2, (0.1,), "loss", R_MAX, 8
+    slow = slow_rays(SlowEvaluator(network, nan, landscapes), *given)
+    quick = measure_rays(TorchEvaluator(network, nan, landscapes), *given)
+    for rays in (slow, quick):
+        assert np.isnan(rays.log_radius).all()
+        assert (rays.num_crossings == 0).all()
+
+
 def test_a_crossing_is_found_wherever_it_is():
     def basin(low, high, again=np.inf):
         return lambda x: np.exp(x) < low or high < np.exp(x) < again
@@ -124,6 +135,11 @@ def test_a_crossing_is_found_wherever_it_is():
     entered = first_crossing(basin(0.3, 0.6, 2.5), np.log(4), 5, 1e-6)
     assert entered.log_radius == pytest.approx(np.log(0.3), abs=1e-6)
     assert entered.num_crossings == 3
+    # A pocket farther out than what was seen outside on the way inward is none of its business.
+    pocket = first_crossing(
+        lambda x: np.exp(x) < 0.016 or 0.085 < np.exp(x) < 0.09, np.log(4), 4, 1e-6
+    )
+    assert pocket.log_radius == pytest.approx(np.log(0.016), abs=1e-6)
     nowhere = first_crossing(lambda _x: False, 0.0, 4, 1e-6)
     assert np.isnan(nowhere.log_radius)
     assert nowhere.num_crossings == 0

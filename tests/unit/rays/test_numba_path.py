@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 from torch import nn
+from torch.nn.utils import prune
 
 from basins import threads
 from basins.models import mlp_kernels
@@ -177,7 +178,26 @@ def test_exponential_to_the_last_places(values):
         )
 
 
+def changed_networks():
+    """Return networks whose layers look fully connected, but are shared or changed on the way."""
+
+    def plain():
+        return nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    tied, shared, pruned, hooked = plain(), plain(), plain(), plain()
+    tied[2].weight = tied[0].weight
+    shared[2] = shared[0]
+    prune.random_unstructured(pruned[0], "weight", 0.5)
+    hooked.register_forward_hook(lambda _module, _inputs, outputs: 2 * outputs)
+    spectral = plain()
+    nn.utils.spectral_norm(spectral[0])
+    return tied, shared, pruned, hooked, spectral
+
+
 def test_widths_of_networks_that_are_understood():
+    rectifier = nn.ReLU()
+    twice = nn.Sequential(nn.Linear(4, 3), rectifier, nn.Linear(3, 3), rectifier, nn.Linear(3, 1))
+    assert layer_widths(twice) == [4, 3, 3, 1]
     assert layer_widths(nn.Linear(3, 2)) == [3, 2]
     hidden = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
     assert layer_widths(hidden) == [4, 3, 1]
@@ -188,6 +208,7 @@ def test_widths_of_networks_that_are_understood():
         nn.Sequential(nn.Flatten(0), nn.Linear(4, 3)),
         nn.Sequential(),
         nn.Conv2d(1, 1, 3),
+        *changed_networks(),
     ]
     assert [layer_widths(other) for other in others] == [None] * len(others)
 
