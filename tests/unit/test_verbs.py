@@ -299,6 +299,25 @@ def test_killed_training_resumes_from_its_checkpoint(study_file, monkeypatch):
         assert file["parameters"][()].tobytes() == expected.tobytes()
 
 
+def test_a_training_begun_by_one_arithmetic_starts_over_by_another(study_file, monkeypatch):
+    path = study_file(train_sizes=[20], seeds=1)
+    study = run_study(path, "--slow-path")
+    job = jobs.expand(study)[0]
+    with h5py.File(jobs.minima_file(study, job.id)) as file:
+        expected = file["parameters"][()]
+    receipt = jobs.dataset_file(study, "digits")
+    monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save))
+    monkeypatch.setattr("basins.verbs.training.train_minima", saving_often(train_minima))
+    arguments = ["--study", path, "--job", job.id, "--receipt", receipt, "--output", "again.h5"]
+    with pytest.raises(KeyboardInterrupt):
+        run("train", *arguments)
+    monkeypatch.undo()
+    monkeypatch.chdir(path.parent)
+    run("train", *arguments, "--slow-path")
+    with h5py.File("again.h5") as file:
+        assert file["parameters"][()].tobytes() == expected.tobytes()
+
+
 def saving_often(train):
     return lambda *arguments, **options: train(*arguments, **options, save_seconds=0.0)
 
