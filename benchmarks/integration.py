@@ -12,17 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from table import options, report, seconds
-from threadpoolctl import threadpool_limits
+from table import options, product_rate, report, seconds
 
 from basins.volume import diagnostics, intervals, kernels
 
 DIRECTIONS = 500
 PLAIN_BASINS = 100
 SPREAD = 20.0  # nats of n ln r
-SIZE = 2048
 
 Array = NDArray[np.float64]
 
@@ -52,23 +51,21 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--radii", type=float, default=1e7)
     asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
     numba.set_num_threads(min(asked.threads, numba.config.NUMBA_NUM_THREADS))
     count = int(asked.radii) // DIRECTIONS
     rng = np.random.default_rng(1)
     rows = np.minimum(rng.normal(-3e5, SPREAD, (count, DIRECTIONS)), -3e5 + 2 * SPREAD)
     some = rows[:PLAIN_BASINS]
-    matrix = rng.normal(size=(SIZE, SIZE))
-    with threadpool_limits(asked.threads, user_api="blas"):
-        product_rate = SIZE**3 / min(seconds(lambda: matrix @ matrix) for _ in range(3))
+    products = product_rate(torch.float64)
     copy = np.empty_like(rows)
     copy_rate = rows.size / min(seconds(lambda: np.copyto(copy, rows)) for _ in range(3))
     exponentials = exp_rate(rows, asked.threads)
-    rates = {"exp": exponentials, "copy": copy_rate, "product": product_rate}
+    rates = {"exp": exponentials, "copy": copy_rate, "product": products}
     work = (
         (
             "ln E[r^n]",
             lambda: kernels.log_mean_exp(rows),
-            lambda: logsumexp(rows, axis=1),
             lambda: logsumexp(rows, axis=1),
             1,
             rows.size / min(exponentials, copy_rate),
@@ -77,7 +74,6 @@ def main() -> None:
             "effective sample size",
             lambda: diagnostics.effective_sample_size(rows),
             lambda: np.exp(2 * logsumexp(rows, axis=1) - logsumexp(2 * rows, axis=1)),
-            lambda: np.exp(2 * logsumexp(rows, axis=1) - logsumexp(2 * rows, axis=1)),
             1,
             rows.size / min(exponentials, copy_rate),
         ),
@@ -85,15 +81,13 @@ def main() -> None:
             "1,000 resamples",
             lambda: intervals.bootstrap(rows),
             lambda: plain_bootstrap(some),
-            lambda: plain_bootstrap(some[:1]),
             count / PLAIN_BASINS,
-            rows.size * intervals.NUM_RESAMPLES / product_rate,
+            rows.size * intervals.NUM_RESAMPLES / products,
         ),
     )
     table: list[dict[str, object]] = []
-    for name, ours, plain, warm_up, share, floor in work:
+    for name, ours, plain, share, floor in work:
         once = seconds(ours)
-        warm_up()
         fast = min(seconds(ours) for _ in range(3))
         slow = share * seconds(plain)
         table.append(

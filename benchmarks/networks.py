@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from table import options, report, seconds
+from table import options, product_rate, report, seconds
 from threadpoolctl import threadpool_limits
 
 from basins import streams
@@ -46,13 +46,6 @@ POINTS = 256  # of losses alone
 LOSS = "cross_entropy"
 
 Array = NDArray[np.float64]
-
-
-def gemm_rate(dtype: type, size: int = 1024) -> float:
-    """Return multiply-adds a second of a large matrix product."""
-    matrix = np.random.default_rng(0).normal(size=(size, size)).astype(dtype)
-    matrix @ matrix
-    return size**3 / min(seconds(lambda: matrix @ matrix) for _ in range(5))
 
 
 def network_of(name: str, dataset: str) -> Network:
@@ -155,7 +148,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     rows: list[dict[str, object]] = []
     with threadpool_limits(asked.threads, user_api="blas"):
-        rate = gemm_rate(np.float32)
+        rate = product_rate(torch.float32)
         for name, dataset, num_examples in NETWORKS:
             basins = [basin_of(name, dataset, num_examples, which) for which in (True, False)]
             n = basins[0].num_parameters

@@ -19,7 +19,7 @@ from functools import partial
 import numba
 import numpy as np
 import torch
-from table import options, report, seconds
+from table import options, product_rate, report, seconds
 from threadpoolctl import threadpool_limits
 
 from basins.datasets.load import load
@@ -125,12 +125,6 @@ def multiply_adds(rays: list[RaySet], network: Network, count: int, sizes: list[
     return len(rays) * count * first * sizes[-1] + (network.num_parameters - first) * passes
 
 
-def product_rate(size: int = 2048) -> float:
-    """Return multiply-adds a second of a large float32 product."""
-    matrix = torch.randn(size, size)
-    return size**3 / min(seconds(lambda: matrix @ matrix) for _ in range(5))
-
-
 def row_of(
     minima: list[Minimum], data: Data, sizes: list[int], count: int, num_published: int
 ) -> dict[str, object]:
@@ -154,7 +148,7 @@ def row_of(
     solved = np.stack([np.exp(one.log_radius[:, 0, :num_published]) for one in kept["ours"]])
     with np.errstate(invalid="ignore"):
         cell = np.nanmedian(np.log(kept["grid"] / solved))
-    floor = multiply_adds(kept["ours"], network, count, sizes) / product_rate()
+    floor = multiply_adds(kept["ours"], network, count, sizes) / product_rate(torch.float32)
     tolerance = max(float(one.log_radius_tolerance.max()) for one in kept["ours"])
     passes = np.mean([one.num_evaluations[-1] for one in kept["ours"]]) / count
     return {

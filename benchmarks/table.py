@@ -26,6 +26,12 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def product_rate(dtype: torch.dtype, size: int = 2048) -> float:
+    """Return multiply-adds a second of a large matrix product, in torch's threads."""
+    matrix = torch.randn(size, size, dtype=dtype)
+    return size**3 / min(seconds(lambda: matrix @ matrix) for _ in range(5))
+
+
 def environment(threads: int) -> dict[str, str | int]:
     """Return what a timing depends on: versions and device, never the host's name."""
     return {

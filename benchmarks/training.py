@@ -14,7 +14,7 @@ from functools import partial
 import numba
 import numpy as np
 import torch
-from table import options, report, seconds
+from table import options, product_rate, report, seconds
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import cross_entropy
 
@@ -25,13 +25,11 @@ from basins.training.loop import train
 
 CASES = (("mlp-32", 20), ("mlp-32", 200), ("mlp-32", 1200), ("mlp-64-32", 20), ("mlp-64-32", 1200))
 SEEDS, EPOCHS, RATE = 10, 300, 0.003
-SIZE = 1024
 
 
-def product_rate() -> float:
-    """Return multiply-adds a second of a large float32 product."""
-    matrix = torch.randn(SIZE, SIZE)
-    return SIZE**3 / min(seconds(lambda: matrix @ matrix) for _ in range(10))
+def best(work: Callable[[], None]) -> float:
+    """Return the shorter of two times that the work takes."""
+    return min(seconds(work) for _ in range(2))
 
 
 def plain_torch(name: str, inputs: torch.Tensor, targets: torch.Tensor) -> list[float]:
@@ -70,7 +68,7 @@ def main() -> None:
     data = load("digits")
     rows: list[dict[str, object]] = []
     with threadpool_limits(asked.threads, user_api="blas"):
-        rate = product_rate()
+        rate = product_rate(torch.float32)
         for name, size in CASES:
             examples = torch.tensor(data.inputs[:size]), torch.tensor(data.targets[:size])
             ends: dict[str, list[float]] = {}
@@ -86,9 +84,6 @@ def main() -> None:
                 ends["plain"] = plain_torch(name, *examples)
 
             first = seconds(partial(ours, name, *examples, (0,)))
-            best: Callable[[Callable[[], None]], float] = lambda work: min(  # noqa: E731
-                seconds(work) for _ in range(2)
-            )
             fast, one_by_one, slow = best(together), best(alone), best(plain)
             network = Network(build(name, data.input_shape, 10, 0))
             n, first_layer = network.num_parameters, network.layout[0].stop

@@ -284,11 +284,8 @@ def test_killed_training_resumes_from_its_checkpoint(study_file, monkeypatch):
         expected = file["parameters"][()]
     saved = jobs.checkpoint_file(study, job.id)
     receipt = jobs.dataset_file(study, "digits")
-    monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save))
-    monkeypatch.setattr("basins.verbs.training.train_minima", saving_often(train_minima))
     arguments = ["--study", path, "--job", job.id, "--receipt", receipt, "--output", "again.h5"]
-    with pytest.raises(KeyboardInterrupt):
-        run("train", *arguments)
+    kill_training(monkeypatch, arguments)
     assert saved.exists()
     assert not Path("again.h5").exists()
     monkeypatch.undo()
@@ -306,16 +303,20 @@ def test_a_training_begun_by_one_arithmetic_starts_over_by_another(study_file, m
     with h5py.File(jobs.minima_file(study, job.id)) as file:
         expected = file["parameters"][()]
     receipt = jobs.dataset_file(study, "digits")
-    monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save))
-    monkeypatch.setattr("basins.verbs.training.train_minima", saving_often(train_minima))
     arguments = ["--study", path, "--job", job.id, "--receipt", receipt, "--output", "again.h5"]
-    with pytest.raises(KeyboardInterrupt):
-        run("train", *arguments)
+    kill_training(monkeypatch, arguments)
     monkeypatch.undo()
     monkeypatch.chdir(path.parent)
     run("train", *arguments, "--slow-path")
     with h5py.File("again.h5") as file:
         assert file["parameters"][()].tobytes() == expected.tobytes()
+
+
+def kill_training(monkeypatch, arguments):
+    monkeypatch.setattr(checkpoint, "save", killing(checkpoint.save))
+    monkeypatch.setattr("basins.verbs.training.train_minima", saving_often(train_minima))
+    with pytest.raises(KeyboardInterrupt):
+        run("train", *arguments)
 
 
 def saving_often(train):

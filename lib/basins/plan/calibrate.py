@@ -1,5 +1,6 @@
 """Measure the prices of this machine by doing what jobs do, at sizes that differ widely."""
 
+import math
 import os
 import platform
 import time
@@ -239,7 +240,7 @@ def _rays_row(
 
 def _volume_row(directions: int) -> tuple[Array, float]:
     cells = (20, 20)
-    noise = streams.normals("calibration", "radii", count=400 * directions)
+    noise = streams.normals("calibration", "radii", count=math.prod(cells) * directions)
     log_radius = noise.reshape(*cells, directions) / 100
     crossings = np.ones(log_radius.shape, dtype=np.int16)
 
@@ -248,7 +249,7 @@ def _volume_row(directions: int) -> tuple[Array, float]:
             volumes(log_radius, crossings, np.zeros(directions), 1000, False)
 
     times, taken = _long_enough(work, torch.device("cpu"), 1, 1.0)
-    return np.array([times * 400.0, float(times * log_radius.size)]), taken
+    return np.array([float(times * math.prod(cells)), float(times * log_radius.size)]), taken
 
 
 def _estimate_row(

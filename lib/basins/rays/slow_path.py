@@ -148,10 +148,9 @@ def slow_rays(
         for k in range(num_landscapes):
             for t, threshold in enumerate(thresholds):
                 bound = threshold + (anchor[k] if threshold_kind == "excess" else 0.0)
-                # Not so of a loss that is no number, too.
+                # Written so that a loss that is no number is outside.
                 if not anchor[k] < bound:
                     continue
-
                 found = first_crossing(
                     partial(evaluator.is_below, step, k, bound),
                     np.log(r_max),

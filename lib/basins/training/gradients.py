@@ -1,5 +1,6 @@
 """Gradients of every seed's own loss: compiled where the network is understood, else by torch."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -66,14 +67,13 @@ def compiled_gradients(widths: list[int], loss: str, inputs: Tensor, targets: Te
     labels = targets.numpy().astype(np.int32)
     num_seeds, num_examples = labels.shape
     whole = block_edges(num_examples)
-    kept: list[NDArray[Any]] = []
 
+    @functools.cache
     def all_inputs() -> NDArray[Any]:
-        if not kept:
-            kept.append(np.empty((num_seeds, num_examples * widths[0]), features.dtype))
-            for to, one in zip(kept[0], features, strict=True):
-                to[:] = blocked(one, whole)
-        return kept[0]
+        result = np.empty((num_seeds, num_examples * widths[0]), features.dtype)
+        for to, one in zip(result, features, strict=True):
+            to[:] = blocked(one, whole)
+        return result
 
     def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
         if chosen is None:

@@ -45,6 +45,17 @@ def measure(evaluator, scale, indices=range(10), kind="loss", **options):
     )
 
 
+def untrained(model, seed):
+    """Return a fully connected network at its start, random examples, and the scale of filters."""
+    random = np.random.default_rng(seed)
+    inputs = torch.from_numpy(random.normal(size=(300, 6)))
+    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
+    network = Network(build(model, (6,), 2, seed).double())
+    landscapes = Landscapes(inputs, targets, (20, 300), "cross_entropy")
+    scale, _ = scaling(network.layout, network.theta.numpy(), "filter")
+    return network, landscapes, scale
+
+
 def fast(problem):
     network, landscapes, _ = problem
     return TorchEvaluator(network, network.theta, landscapes)
@@ -87,12 +98,7 @@ def test_fast_and_slow_evaluators_give_the_same_radii(problem):
 @pytest.mark.parametrize("kind", ["loss", "excess"])
 @pytest.mark.parametrize("model", ["linear", "mlp-24", "mlp-12x3"])
 def test_fast_rays_are_those_of_the_slow_path(model, kind, seed):
-    random = np.random.default_rng(seed)
-    inputs = torch.from_numpy(random.normal(size=(300, 6)))
-    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
-    network = Network(build(model, (6,), 2, seed).double())
-    landscapes = Landscapes(inputs, targets, (20, 300), "cross_entropy")
-    scale, _ = scaling(network.layout, network.theta.numpy(), "filter")
+    network, landscapes, scale = untrained(model, seed)
     # The lower threshold is below the loss of what was not trained, the other is well above it.
     given = ("minimum",), range(6), scale, 2, (0.01, 2.0), kind, R_MAX, 24
     slow = slow_rays(SlowEvaluator(network, network.theta, landscapes), *given)
@@ -147,12 +153,7 @@ def test_a_crossing_is_found_wherever_it_is():
 
 @pytest.mark.parametrize("model", ["linear", "mlp-24", "mlp-12x3"])
 def test_compiled_networks_have_the_same_radii(model, seed):
-    random = np.random.default_rng(seed)
-    inputs = torch.from_numpy(random.normal(size=(300, 6)))
-    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
-    network = Network(build(model, (6,), 2, seed).double())
-    landscapes = Landscapes(inputs, targets, (20, 300), "cross_entropy")
-    scale, _ = scaling(network.layout, network.theta.numpy(), "filter")
+    network, landscapes, scale = untrained(model, seed)
     slow, exact = (
         measure(kind(network, network.theta, landscapes), scale, range(4), "excess")
         for kind in (SlowEvaluator, NumbaEvaluator)
