@@ -26,7 +26,7 @@ def rays(
     found, block = find(study, job)
     settings = found.measure.volume
     device = devices.set_up(found.device, found.threads)
-    clock = Clock("rays", device, settings.dtype)
+    clock = Clock("rays --slow-path" if slow_path else "rays", device, settings.dtype)
     data, network, parameters = trained(found, block, receipt, minima)
     measured: list[RaySet] = []
     log_dets: list[float] = []

@@ -24,7 +24,7 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     """Train the minima of one job, resuming where a killed run stopped; by torch alone if asked."""
     found, block = find(study, job)
     device = devices.set_up(found.device, found.threads)
-    clock = Clock("train", device, "float32")
+    clock = Clock("train --slow-path" if slow_path else "train", device, "float32")
     data = load(found, block.dataset)
     datasets.check_receipt(data, receipt)
     recipe = found.recipes[block.recipe]
