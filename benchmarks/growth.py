@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from basins.models.functional import Network, build
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import measure_rays
+from basins.rays.measure_rays import Examined, measure_rays
 from basins.study.schema import Recipe
 from basins.training.loop import train
 
@@ -49,8 +49,8 @@ def rays(
     examined = Landscapes(*random_data(examples), tuple(sizes.tolist()), "cross_entropy")
     evaluator = evaluator_of(network, network.theta, examined)
     scale, r_max = np.ones(network.num_parameters), 10 * float(network.theta.norm())
-    given = ("growth",), range(directions), scale, len(sizes), [0.1], "excess", r_max, 12
-    return lambda: measure_rays(evaluator, *given)
+    minimum = Examined(evaluator, ("growth",), scale, r_max)
+    return lambda: measure_rays([minimum], range(directions), [0.1], "excess", 12)
 
 
 def training(seeds: int = SEEDS) -> Callable[[], object]:

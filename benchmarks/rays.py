@@ -22,14 +22,15 @@ import torch
 from table import options, product_rate, report, seconds
 from threadpoolctl import threadpool_limits
 
+from basins import device as devices
 from basins.datasets.load import load
 from basins.datasets.subsets import Data
 from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
 from basins.models.functional import Network, build
-from basins.rays.evaluators import evaluator_of
+from basins.rays.evaluators import Evaluator, evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import Evaluator, RaySet, measure_rays
+from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.rays.torch_path import TorchEvaluator
 from basins.study.schema import Recipe
 from basins.training.loop import train
@@ -93,20 +94,21 @@ def ours(
     minima: list[Minimum], landscapes: Landscapes, make: Callable[..., Evaluator], count: int
 ) -> list[RaySet]:
     """Return the rays of all minima in all landscapes."""
-    return [
-        measure_rays(
-            make(one.network, one.theta, landscapes),
-            ("benchmark", row),
-            range(count),
-            one.scale,
-            len(landscapes.sizes),
-            [THRESHOLD],
-            "loss",
-            one.r_max,
-            12,
-        )
-        for row, one in enumerate(minima)
-    ]
+    found = []
+    # Together where all their examples fit into memory, as the verb does.
+    size = devices.rays_together(landscapes.sizes[-1] * landscapes.inputs[0].nbytes)
+    for begin in range(0, len(minima), size):
+        some = [
+            Examined(
+                make(one.network, one.theta, landscapes),
+                ("benchmark", begin + row),
+                one.scale,
+                one.r_max,
+            )
+            for row, one in enumerate(minima[begin : begin + size])
+        ]
+        found += measure_rays(some, range(count), [THRESHOLD], "loss", 12)
+    return found
 
 
 def grid_radii(minima: list[Minimum], data: Data, sizes: list[int], count: int) -> np.ndarray:

@@ -6,6 +6,25 @@ import numba
 import torch
 from threadpoolctl import threadpool_limits
 
+MAX_BYTES = 2**28  # of what is alive at once on a CPU: of rays, and of points and activations
+MOST_TOGETHER = 64  # rays that are solved at once on a CPU; more gain nothing
+GPU_SHARE = 4  # of a GPU's free memory, what is alive at once takes a part in so many
+GPU_MOST_TOGETHER = 1024
+
+
+def room(device: torch.device) -> tuple[int, int]:
+    """Return the bytes that rays, or activations, may take at once, and how many rays at most."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # A power of two, so that batches, and with them last bits, are the same on the same card.
+        return 1 << ((free // GPU_SHARE).bit_length() - 1), GPU_MOST_TOGETHER
+    return MAX_BYTES, MOST_TOGETHER
+
+
+def rays_together(ray_bytes: int, max_bytes: int = MAX_BYTES, most: int = MOST_TOGETHER) -> int:
+    """Return how many rays are solved at once, each of which takes so much memory."""
+    return max(1, min(most, max_bytes // ray_bytes))
+
 
 def set_up(device: str, threads: int) -> torch.device:
     """Choose a device, fix the number of threads, and turn off what makes results vary.

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from basins.cube import schema
 from basins.directions.coordinates import default_r_max, scaling
-from basins.losses import LossFunction, per_example_loss
+from basins.losses import LossFunction
 from basins.models.functional import Network
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import measure_rays
+from basins.rays.measure_rays import Examined, measure_rays
 from basins.volume.from_rays import volumes
 from basins.volume.of_minimum import (
     BY_BASIN,
@@ -123,17 +123,10 @@ def measure_model(
     anchor = theta.to("cpu", torch.float64).numpy()
     scale, log_det = scaling(network.layout, anchor, coordinates)
     farthest = r_max or default_r_max(anchor, scale)
-    rays = measure_rays(
-        evaluator_of(network, theta, examples),
-        ("measure_model", seed),
-        range(directions),
-        scale,
-        len(examples.sizes),
-        bounds,
-        "loss",
-        farthest,
-        SCAN_POINTS,
+    minimum = Examined(
+        evaluator_of(network, theta, examples), ("measure_model", seed), scale, farthest
     )
+    (rays,) = measure_rays([minimum], range(directions), bounds, "loss", SCAN_POINTS)
     measured = volumes(
         rays.log_radius,
         rays.num_crossings,
@@ -239,8 +232,9 @@ def _examples(
         )
     if not isinstance(loss, str) and not callable(loss):
         raise ValueError(f"loss: {loss!r} is neither a name nor a function")
-    function = per_example_loss(loss) if isinstance(loss, str) else loss
-    examples = Landscapes(features, labels, checked, function).to(theta.device, theta.dtype)
+    # By its name, where it has one: compiled code knows these.
+    examples = Landscapes(features, labels, checked, loss).to(theta.device, theta.dtype)
+    function = examples.loss_function
     network.to(theta.device, theta.dtype)
     try:
         outputs = network.apply(theta, examples.inputs[:1])

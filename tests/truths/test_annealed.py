@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, ncx2, norm
 
+from basins.directions.preconditioner import Preconditioner
 from basins.volume import Basin, ball, estimate, truths
 
 pytestmark = pytest.mark.filterwarnings("ignore:minimum. its gradient is not zero:UserWarning")
@@ -134,6 +135,29 @@ def test_linear_regression_of_deficient_rank(n, seed):
     laplace = estimate(basin, "laplace", "gaussian", sigma=1.0)
     # The saddle point's own relative error falls as 1 over the directions that matter.
     assert laplace.log_volume == pytest.approx(truth, abs=0.4 / rank)
+
+
+@pytest.mark.parametrize("n", [50, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples_per_parameter", [2.0, 0.4])
+def test_linear_regression_that_needs_no_matrix(examples_per_parameter, n, seed):
+    rng = np.random.default_rng(seed)
+    loss, gradient, weights, curvatures, turn = cases.large_regression(
+        n, rng, int(examples_per_parameter * n)
+    )
+    longest = np.sqrt(n)
+    lengths = np.sqrt(n / np.maximum(curvatures, n / longest**2))
+    # What is known of the curvature is wrong by a log-spread of 1.
+    wrong = Preconditioner(lengths * np.exp(rng.normal(size=n) / 2), turn, 1.0, n)
+    basin = Basin(loss, weights, 0.2, gradient, curvature=wrong)
+    if examples_per_parameter > 1:
+        truth = truths.ellipsoid(curvatures, 0.2).log_volume
+        volume = estimate(basin, seed=seed, moves="hmc", stderr=1.0)
+    else:
+        truth = truths.gaussian_ellipsoid(curvatures, weights @ turn, 0.2)
+        volume = estimate(basin, measure="gaussian", sigma=1.0, seed=seed, moves="hmc", stderr=1.0)
+    check(volume, truth)
+    if n == 10_000:
+        assert abs(volume.log_volume - truth) <= 0.002 * n
 
 
 @pytest.mark.parametrize("moves", ["chords", "hmc"])

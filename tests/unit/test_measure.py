@@ -9,8 +9,12 @@ from scipy.special import gammaln
 from torch import nn
 from torch.nn import functional
 
+from basins import measure
 from basins.cube import schema
 from basins.measure import measure_model
+from basins.rays.evaluators import evaluator_of
+from basins.rays.numba_path import NumbaEvaluator
+from basins.rays.torch_path import TorchEvaluator
 
 
 def trained(seed, dtype=torch.float32):
@@ -38,6 +42,10 @@ class Constant(nn.Module):
 
     def forward(self, inputs):
         return self.weight.expand(len(inputs), -1)
+
+
+def functional_cross_entropy(outputs, targets):
+    return functional.cross_entropy(outputs, targets, reduction="none")
 
 
 def distance(outputs, _targets):
@@ -120,6 +128,27 @@ def test_the_seed_alone_fixes_the_rays(seed):
     )
     xr.testing.assert_identical(one, again)
     assert not np.isclose(one.radius, other.radius).any()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", functional_cross_entropy])
+def test_rectified_networks_are_measured_by_compiled_code(seed, loss, monkeypatch):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).double()
+    made = []
+
+    def spy(*given):
+        made.append(evaluator_of(*given))
+        return made[-1]
+
+    monkeypatch.setattr(measure, "evaluator_of", spy)
+    inputs, targets = torch.randn(30, 4, dtype=torch.float64), torch.arange(30) % 2
+    found = measure_model(model, inputs, targets, loss, thresholds=[2.0], directions=5)
+    assert isinstance(made[0], NumbaEvaluator if loss == "cross_entropy" else TorchEvaluator)
+    monkeypatch.undo()
+    other = measure_model(
+        model, inputs, targets, functional_cross_entropy, thresholds=[2.0], directions=5
+    )
+    np.testing.assert_allclose(found.radius, other.radius, rtol=1e-9)
 
 
 def test_arrays_do_as_well_as_tensors(seed):

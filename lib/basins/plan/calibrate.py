@@ -24,7 +24,7 @@ from basins.plan.cost import Array
 from basins.plan.starts import with_starts
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import RaySet, measure_rays
+from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.study.schema import Recipe
 from basins.training.loop import train
 from basins.volume import hmc
@@ -207,12 +207,9 @@ def _measure(
     bounds: list[float],
 ) -> RaySet:
     scale = np.ones(network.num_parameters)
-    kind, sizes = "excess", len(examples.sizes)
     evaluator = evaluator_of(network, theta, examples)
-    r_max = 10 * float(theta.norm())
-    return measure_rays(
-        evaluator, ("calibration",), range(directions), scale, sizes, bounds, kind, r_max, 12
-    )
+    minimum = Examined(evaluator, ("calibration",), scale, 10 * float(theta.norm()))
+    return measure_rays([minimum], range(directions), bounds, "excess", 12)[0]
 
 
 def _problem(case: RaysCase) -> tuple[Network, Landscapes, cost.NetworkCost]:

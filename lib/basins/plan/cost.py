@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from basins import device as devices
 from basins.datasets import load as datasets
 from basins.losses import num_outputs
-from basins.models.functional import build
+from basins.models.functional import Network, build
+from basins.models.linear_start import linear_start
 from basins.models.mlp import layer_widths
-from basins.rays.measure_rays import rays_together
-from basins.rays.torch_path import CHUNK
+from basins.rays.torch_path import CHUNK, is_kept
 from basins.study import jobs
 from basins.study.resolve import DATASETS
 from basins.study.schema import Study
@@ -59,6 +60,27 @@ POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes inclu
 
 
 @dataclass(frozen=True)
+class FirstLayer:
+    """What a first layer takes for one example.
+
+    Attributes
+    ----------
+    outputs, parameters
+        How many it has.
+    linear, convolution
+        Multiply-adds.
+    """
+
+    outputs: int
+    parameters: int
+    linear: int
+    convolution: int
+
+
+NO_LAYER = FirstLayer(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
 class NetworkCost:
     """What one forward pass of one example takes.
 
@@ -75,8 +97,9 @@ class NetworkCost:
     widest
         Most activations of one layer, the input included.
     first
-        Inputs and outputs of a first layer whose products are made once a ray, see
-        `rays.mlp_rays`; none of either where there is no such layer.
+        A first layer whose products are made once a ray; None where there is no such layer.
+    is_compiled
+        Whether it is a network that compiled code runs on a CPU.
     """
 
     num_parameters: int
@@ -85,11 +108,18 @@ class NetworkCost:
     convolution: int
     numbers: int
     widest: int
-    first: tuple[int, int] = (0, 0)
+    first: FirstLayer | None = None
+    is_compiled: bool = False
+
+    def kept(self, size: int) -> FirstLayer:
+        """Return the first layer whose outputs are kept with a largest landscape of `size`."""
+        if self.first is not None and (self.is_compiled or is_kept(size * 4 * self.first.outputs)):
+            return self.first
+        return NO_LAYER
 
     def rays_together(self, size: int) -> int:
         """Return how many rays are solved at once with a largest landscape of `size`."""
-        return rays_together(16 * self.num_parameters + 4 * self.first[1] * size)
+        return devices.rays_together(16 * self.num_parameters + 4 * self.kept(size).outputs * size)
 
 
 @dataclass(frozen=True)
@@ -153,7 +183,21 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
     finally:
         for hook in hooks:
             hook.remove()
-    widths = layer_widths(module)
+    network = Network(module)
+    example = torch.zeros(1, *input_shape)
+    start = linear_start(network, network.theta, example)
+    first = None
+    if start is not None:
+        with torch.no_grad():
+            outputs = start.layer_outputs(network.theta, example).numel()
+        products = outputs * start.num_multiply_adds
+        is_linear = isinstance(start.layer, nn.Linear)
+        first = FirstLayer(
+            outputs,
+            sum(parameter.numel() for parameter in start.layer.parameters()),
+            products if is_linear else 0,
+            0 if is_linear else products,
+        )
     return NetworkCost(
         num_parameters=sum(parameter.numel() for parameter in module.parameters()),
         num_layers=counts["layers"],
@@ -161,7 +205,8 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
         convolution=counts["convolution"],
         numbers=counts["numbers"],
         widest=max(widest),
-        first=(widths[0], widths[1]) if widths else (0, 0),
+        first=first,
+        is_compiled=layer_widths(module) is not None,
     )
 
 
@@ -192,13 +237,14 @@ def train_counts(
     # At the end: loss and accuracy on both sets, and the norm of the gradient.
     passes = seeds * (BACKWARD * epochs * size + (BACKWARD + 1) * size + tests)
     # Nobody asks for the gradient of the inputs.
-    spared = seeds * (epochs + 1) * size * network.first[0] * network.first[1]
+    first = network.first or NO_LAYER
+    spared = seeds * (epochs + 1) * size
     return np.array(
         [
             steps * network.num_layers,
             steps * seeds * network.num_parameters,
-            passes * network.linear - spared,
-            passes * network.convolution,
+            passes * network.linear - spared * first.linear,
+            passes * network.convolution - spared * first.convolution,
             passes * network.numbers,
         ],
         dtype=np.float64,
@@ -246,20 +292,18 @@ def rays_counts(
     batch = network.rays_together(largest)
     # Rays of a batch go through the solver together until the last of them is done.
     chunks = np.ceil(np.array(sizes) / CHUNK)
-    calls = minima * math.ceil(rays / batch) * float(in_each @ np.diff([0, *chunks]))
-    inputs, outputs = network.first
+    calls = math.ceil(minima * rays / batch) * float(in_each @ np.diff([0, *chunks]))
     # Of a first layer there are products once a ray, and no parameters that move.
-    first = inputs * outputs
-    products = passes * (network.linear - first) + minima * rays * largest * first
-    moved = network.num_parameters - outputs * (inputs + 1)
+    first, once = network.kept(largest), minima * rays * largest
+    moved = network.num_parameters - first.parameters
     moves = minima * rays * float(in_each.max(initial=0)) * moved
     return np.array(
         [
             calls * network.num_layers,
             moves,
             minima * rays * network.num_parameters,
-            products,
-            passes * network.convolution,
+            passes * (network.linear - first.linear) + once * first.linear,
+            passes * (network.convolution - first.convolution) + once * first.convolution,
             passes * network.numbers,
         ],
         dtype=np.float64,

@@ -2,8 +2,8 @@
 
 import math
 
+from basins.device import MAX_BYTES, rays_together
 from basins.plan import cost
-from basins.rays.measure_rays import MAX_BYTES
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.schema import Study
@@ -30,7 +30,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
         state = 10 * seeds * 4 * network.num_parameters
         # A compiled network's batch is held once more, block after block.
-        blocks = seeds * min(batch, job.train_size) * example if network.first[1] else 0
+        blocks = seeds * min(batch, job.train_size) * example if network.is_compiled else 0
         return data + subset + blocks + max(graph, tests) + state
     subset = study.landscape_sizes[-1] * example
     if verb == "estimate":
@@ -42,11 +42,12 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         matrices = 4 * n**2 if hessian else 0
         return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
     size = study.landscape_sizes[-1]
+    together = min(seeds, rays_together(subset))
     batch = network.rays_together(size)
-    outputs = network.first[1]
+    outputs = network.kept(size).outputs
     # A compiled network holds its examples once more, and a first layer's sums of every ray.
-    directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + 1)
-    subset *= 2 if outputs else 1
+    directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + together)
+    subset *= together * (2 if network.is_compiled else 1)
     chunk = min(CHUNK, size)
     points = batch * (2 * 4 * network.num_parameters + 12 * chunk * network.widest)
     return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4

@@ -43,38 +43,67 @@ class Landscapes:
         return Landscapes(inputs, self.targets.to(device=device), self.sizes, self.loss)
 
 
-def chunks(num_examples: int, chunk: int) -> Iterator[slice]:
-    """Cut the first `num_examples` examples into runs of at most `chunk`."""
-    for start in range(0, num_examples, chunk):
+def chunks(num_examples: int, chunk: int, first: int = 0) -> Iterator[slice]:
+    """Cut the first `num_examples` examples, from `first` on, into runs of at most `chunk`."""
+    for start in range(first, num_examples, chunk):
         yield slice(start, min(start + chunk, num_examples))
 
 
+def growing_chunks(num_examples: int, chunk: int) -> Iterator[slice]:
+    """Cut as `chunks` does, but into short runs at first, after which many points are settled."""
+    start, size = 0, max(1, chunk // 16)
+    while start < num_examples:
+        yield slice(start, min(start + size, num_examples))
+        start, size = start + size, min(4 * size, chunk)
+
+
 def prefix_means(
-    chunk_losses: Callable[[slice], Tensor], sizes: tuple[int, ...], chunk: int
+    chunk_losses: Callable[[slice, Tensor | None], Tensor],
+    sizes: tuple[int, ...],
+    chunk: int,
+    most: Tensor | None = None,
 ) -> Tensor:
     """Return the mean loss of each landscape from one pass over the largest.
 
     Parameters
     ----------
     chunk_losses
-        Gives the losses of a run of examples, float64, shape (B, examples).
+        Gives the losses of a run of examples, float64, shape (B, examples), or only those of some
+        points by index.
     sizes
         Increasing landscape sizes, M of them.
     chunk
         Most examples of one run.
+    most
+        Summed losses, shape (B,), above which a point is given up: its later examples are not
+        asked for. Losses are not negative, so no larger landscape's sum can be below what it has.
 
     Returns
     -------
     Tensor
-        Float64, shape (B, M).
+        Float64, shape (B, M). Of a point that was given up, too low in the landscapes that were
+        not finished, but above `most` as a sum.
     """
     edges = np.array([0, *sizes])
-    sums: list[Tensor | float] = [0.0] * len(sizes)
-    for part in chunks(sizes[-1], chunk):
-        losses = chunk_losses(part)
+    sums: Tensor | None = None
+    kept: Tensor | None = None
+    for part in growing_chunks(sizes[-1], chunk) if most is not None else chunks(sizes[-1], chunk):
+        losses = chunk_losses(part, kept)
+        if sums is None:
+            sums = losses.new_zeros(len(losses), len(sizes))
         for k, (low, high) in enumerate(itertools.pairwise(edges)):
             first, last = max(low, part.start), min(high, part.stop)
             if first < last:
-                sums[k] = sums[k] + losses[:, first - part.start : last - part.start].sum(1)
-    totals = torch.stack([torch.as_tensor(total) for total in sums], dim=1).cumsum(1)
-    return totals / torch.tensor(sizes, dtype=torch.float64, device=totals.device)
+                added = losses[:, first - part.start : last - part.start].sum(1)
+                if kept is None:
+                    sums[:, k] += added
+                else:
+                    sums[kept, k] += added
+        if most is not None and part.stop < sizes[-1]:
+            # Written so that a sum that is no number goes on, as it would without a limit.
+            wanted = (~(sums.sum(1) > most)).nonzero()[:, 0]
+            if not len(wanted):
+                break
+            kept = wanted if len(wanted) < len(sums) else None
+    assert sums is not None
+    return sums.cumsum(1) / torch.tensor(sizes, dtype=torch.float64, device=sums.device)

@@ -1,29 +1,38 @@
-"""All rays of one minimum: directions made, radii solved, in pieces that fit in memory."""
+"""All rays of minima: directions made, radii solved, in pieces that fit in memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from basins import streams
 from basins.directions.isotropic import directions
-from basins.rays.solve import Array, Evaluate, Radii, pilot_start, solve_radii
-
-MAX_BYTES = 2**28  # of the rays alive at once
-MOST_TOGETHER = 64  # rays that are solved at once
+from basins.rays.evaluators import Evaluator, Measuring, along_all
+from basins.rays.solve import Array, Evaluate, Radii, pilot_starts, solve_radii
 
 
-class Evaluator(Protocol):
-    """What an evaluator can do; see `basins.rays.torch_path.TorchEvaluator`."""
+@dataclass(frozen=True)
+class Examined(Generic[Measuring]):
+    """A minimum whose rays are measured.
 
-    @property
-    def ray_bytes(self) -> int:
-        """Memory that a ray takes while its radii are solved."""
+    Attributes
+    ----------
+    evaluator
+        Losses along rays from it.
+    names
+        What keys its random directions.
+    scale
+        Unit of each parameter, shape (n,).
+    r_max
+        Radius at which its rays are censored.
+    """
 
-    def along(self, steps: Array) -> Evaluate:
-        """Return losses (B, num_landscapes) of rays by index (B,), at radii (B,), along steps."""
+    evaluator: Measuring
+    names: tuple[streams.Name, ...]
+    scale: Array
+    r_max: float
 
 
 @dataclass(frozen=True)
@@ -53,75 +62,107 @@ class RaySet:
     r_max: float
 
 
-def rays_together(ray_bytes: int) -> int:
-    """Return how many rays are solved at once, each of which takes so much memory."""
-    return max(1, min(MOST_TOGETHER, MAX_BYTES // ray_bytes))
-
-
 def measure_rays(
-    evaluator: Evaluator,
-    names: tuple[streams.Name, ...],
+    minima: Sequence[Examined[Evaluator]],
     indices: Sequence[int],
-    scale: Array,
-    num_landscapes: int,
     thresholds: Sequence[float],
     threshold_kind: str,
-    r_max: float,
     scan_points: int,
     advance: Callable[[int], None] = lambda _: None,
-) -> RaySet:
-    """Measure the rays of one minimum along its directions `indices`.
+) -> list[RaySet]:
+    """Measure the rays of minima of one network along their directions `indices`.
+
+    Rays of different minima are solved together where one has too few to fill a batch.
 
     Parameters
     ----------
-    evaluator
-        Losses along rays from the minimum.
-    names
-        What keys the minimum's random directions.
+    minima
+        Which, S of them, all in equally many landscapes.
     indices
-        Which directions.
-    scale
-        Unit of each parameter, shape (n,).
-    num_landscapes
-        How many landscapes the evaluator has.
+        Which directions of each.
     thresholds, threshold_kind
         Losses that bound the basin (``loss``), or their rise above the minimum's own (``excess``).
-    r_max, scan_points
+    scan_points
         As in `basins.rays.solve.solve_radii`.
     advance
         Called with the number of directions done since the last call.
+
+    Returns
+    -------
+    list of RaySet
+        One of each minimum.
     """
-    n = len(scale)
-    first, _ = directions(names, [0], n)
-    along_first = evaluator.along(first * scale)
-    nowhere = np.zeros(1, dtype=np.int64), np.zeros(1)
-    anchor = along_first(*nowhere, num_landscapes, np.full((1, num_landscapes), np.inf))[0]
-    bounds = np.tile(np.asarray(thresholds, dtype=np.float64), (num_landscapes, 1))
+    num_landscapes = minima[0].evaluator.num_landscapes
+    r_max = np.array([one.r_max for one in minima])
+    owners = np.arange(len(minima))
+    first, _ = along(minima, owners, np.zeros(len(minima), dtype=np.int64))
+    never = np.full((len(minima), num_landscapes), np.inf)
+    anchor = first(owners, np.zeros(len(minima)), num_landscapes, never)
+    bounds = np.empty((len(minima), num_landscapes, len(thresholds)))
+    bounds[:] = thresholds
     if threshold_kind == "excess":
-        bounds = bounds + anchor[:, None]
-    start = pilot_start(along_first, anchor, bounds, r_max, scan_points)
+        bounds += anchor[:, :, None]
+    starts = pilot_starts(first, anchor, bounds, r_max, scan_points)
     pieces: list[Radii] = []
     log_norms: list[Array] = []
-    batch = rays_together(evaluator.ray_bytes)
-    for position in range(0, len(indices), batch):
-        chosen = indices[position : position + batch]
-        unit, log_norm = directions(names, chosen, n)
-        unit *= scale
+    batch = min(one.evaluator.rays_together for one in minima)
+    for begin in range(0, len(minima) * len(indices), batch):
+        flat = np.arange(begin, min(begin + batch, len(minima) * len(indices)))
+        owners, chosen = flat // len(indices), np.asarray(indices)[flat % len(indices)]
+        evaluate, norms = along(minima, owners, chosen)
         pieces.append(
             solve_radii(
-                evaluator.along(unit), anchor, bounds, len(unit), n, r_max, scan_points, start
+                evaluate,
+                anchor[owners],
+                bounds[owners],
+                len(flat),
+                len(minima[0].scale),
+                r_max[owners],
+                scan_points,
+                starts[owners],
             )
         )
-        log_norms.append(log_norm)
-        advance(len(chosen))
-    return RaySet(
-        log_radius=np.moveaxis(np.concatenate([p.log_radius for p in pieces]), 0, -1),
-        num_crossings=np.moveaxis(np.concatenate([p.num_crossings for p in pieces]), 0, -1),
-        log_radius_tolerance=np.moveaxis(
-            np.concatenate([p.log_radius_tolerance for p in pieces]), 0, -1
-        ),
-        log_direction_norm=np.concatenate(log_norms),
-        landscape_loss=anchor,
-        num_evaluations=np.sum([p.num_evaluations.sum(axis=0) for p in pieces], axis=0),
-        r_max=r_max,
+        log_norms.append(norms)
+        advance(len(flat))
+
+    def of_each(name: str) -> NDArray[np.float64]:
+        """Return an attribute of all rays, shape (S, directions, ...)."""
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        return joined.reshape(len(minima), len(indices), *joined.shape[1:])
+
+    radii, crossings, widths = (
+        np.moveaxis(of_each(name), 1, -1)
+        for name in ("log_radius", "num_crossings", "log_radius_tolerance")
     )
+    evaluations = of_each("num_evaluations").sum(axis=1)
+    norms = np.concatenate(log_norms).reshape(len(minima), len(indices))
+    return [
+        RaySet(
+            log_radius=radii[row],
+            num_crossings=crossings[row],
+            log_radius_tolerance=widths[row],
+            log_direction_norm=norms[row],
+            landscape_loss=anchor[row],
+            num_evaluations=evaluations[row],
+            r_max=one.r_max,
+        )
+        for row, one in enumerate(minima)
+    ]
+
+
+def along(
+    minima: Sequence[Examined[Evaluator]], owners: NDArray[np.int64], indices: NDArray[np.int64]
+) -> tuple[Evaluate, Array]:
+    """Return losses along rays and their log norms: of each ray its minimum and its direction.
+
+    Rays of one minimum stand together, and minima in their order.
+    """
+    steps: list[Array] = []
+    log_norms: list[Array] = []
+    present = [minima[row] for row in np.unique(owners)]
+    for row, one in zip(np.unique(owners), present, strict=True):
+        unit, norms = directions(one.names, indices[owners == row].tolist(), len(one.scale))
+        unit *= one.scale
+        steps.append(unit)
+        log_norms.append(norms)
+    return along_all([one.evaluator for one in present], steps), np.concatenate(log_norms)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from basins import device as devices
 from basins.models import mlp_gradients, mlp_kernels
 from basins.models.functional import Network
 from basins.models.mlp import layer_widths
@@ -24,7 +25,12 @@ def is_understood(network: Network, theta: Tensor, landscapes: Landscapes) -> bo
     return (
         theta.device.type == "cpu"
         and theta.dtype in (torch.float32, torch.float64)
+        and isinstance(landscapes.loss, str)
         and landscapes.loss in mlp_kernels.KINDS
+        and landscapes.inputs.is_floating_point()
+        and not landscapes.targets.is_floating_point()
+        # Torch leaves out examples of class -100.
+        and bool((landscapes.targets >= 0).all())
         and layer_widths(network.module) is not None
     )
 
@@ -114,9 +120,14 @@ class NumbaEvaluator:
         return losses
 
     @property
-    def ray_bytes(self) -> int:
-        """Memory that a ray takes while its radii are solved."""
-        return int(self.sums.nbytes + 2 * 8 * len(self.theta))
+    def num_landscapes(self) -> int:
+        """How many landscapes there are."""
+        return len(self.problem.sizes)
+
+    @property
+    def rays_together(self) -> int:
+        """How many rays are solved at once."""
+        return devices.rays_together(int(self.sums.nbytes) + 2 * 8 * len(self.theta))
 
     @functools.cached_property
     def sums(self) -> NDArray[np.floating]:

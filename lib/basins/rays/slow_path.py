@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from basins import streams
+from basins import device as devices
 from basins.directions.isotropic import directions
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import RaySet
+from basins.rays.measure_rays import Examined, RaySet
 from basins.rays.solve import TOLERANCE_NATS
 
 LEAST_LOG_RADIUS = -700.0  # below which a radius is 0 in float64
@@ -31,9 +31,14 @@ class SlowEvaluator:
         self.landscapes = landscapes.to(theta.device, theta.dtype)
 
     @property
-    def ray_bytes(self) -> int:
-        """Memory that a ray takes while its radii are solved."""
-        return 2 * 8 * self.theta.numel()
+    def num_landscapes(self) -> int:
+        """How many landscapes there are."""
+        return len(self.landscapes.sizes)
+
+    @property
+    def rays_together(self) -> int:
+        """How many rays are solved at once."""
+        return devices.rays_together(2 * 8 * self.theta.numel())
 
     def along(
         self, steps: NDArray[np.float64]
@@ -124,21 +129,32 @@ def first_crossing(
 
 
 def slow_rays(
-    evaluator: SlowEvaluator,
-    names: tuple[streams.Name, ...],
+    minima: Sequence[Examined[SlowEvaluator]],
     indices: Sequence[int],
-    scale: NDArray[np.float64],
-    num_landscapes: int,
     thresholds: Sequence[float],
     threshold_kind: str,
-    r_max: float,
     scan_points: int,
     advance: Callable[[int], None] = lambda _: None,
-) -> RaySet:
+) -> list[RaySet]:
     """Return what `measure_rays.measure_rays` does, whose arguments these are."""
-    n = len(scale)
-    steps, log_norms = directions(names, indices, n)
-    steps *= scale
+    return [
+        _rays_of(one, indices, thresholds, threshold_kind, scan_points, advance) for one in minima
+    ]
+
+
+def _rays_of(
+    minimum: Examined[SlowEvaluator],
+    indices: Sequence[int],
+    thresholds: Sequence[float],
+    threshold_kind: str,
+    scan_points: int,
+    advance: Callable[[int], None],
+) -> RaySet:
+    """Return the rays of one minimum."""
+    evaluator, n, r_max = minimum.evaluator, len(minimum.scale), minimum.r_max
+    num_landscapes = evaluator.num_landscapes
+    steps, log_norms = directions(minimum.names, indices, n)
+    steps *= minimum.scale
     anchor = np.array([evaluator.loss(steps[0], 0.0, k) for k in range(num_landscapes)])
     shape = num_landscapes, len(thresholds), len(indices)
     log_radius, tolerance = np.full(shape, np.nan), np.zeros(shape)

@@ -52,11 +52,11 @@ class _Search:
     """
 
     def __init__(self, evaluate: Evaluate, anchor: Array, bounds: Array, directions: int) -> None:
-        shape = (directions, *bounds.shape)
+        shape = (directions, *bounds.shape[-2:])
         self.evaluate = evaluate
-        self.anchor = anchor
-        self.bounds = bounds
-        self.is_inside_at_zero = np.broadcast_to(anchor[:, None] < bounds, shape)
+        self.anchor = np.broadcast_to(anchor, shape[:2])
+        self.bounds = np.broadcast_to(bounds, shape)
+        self.is_inside_at_zero = self.anchor[:, :, None] < self.bounds
         self.x1, self.x2, self.x3, self.f1, self.f2, self.f3 = np.full((6, *shape), np.nan)
         self.num_evaluations = np.zeros(shape[:2], dtype=np.int64)
 
@@ -73,17 +73,18 @@ class _Search:
         the side is asked for, shape (k, landscapes), what is above all thresholds may come out as
         any number above.
         """
-        result = np.full((len(rows), *self.bounds.shape), np.nan)
+        result = np.full((len(rows), *self.bounds.shape[1:]), np.nan)
         limits = np.full(result.shape[:2], np.inf)
         if is_side_enough is not None:
-            limits = np.where(is_side_enough, self.bounds.max(axis=1), limits)
+            limits = np.where(is_side_enough, self.bounds[rows].max(axis=2), limits)
         for count in np.unique(counts):
             chosen = np.flatnonzero(counts == count)
             at = rows[chosen], np.exp(x[chosen])
             losses = self.evaluate(*at, int(count), limits[chosen, :count])
-            anchor = self.anchor[:count, None]
+            anchor = self.anchor[rows[chosen], :count, None]
+            bounds = self.bounds[rows[chosen], :count]
             with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = (losses[:, :, None] - anchor) / (self.bounds[:count] - anchor)
+                ratio = (losses[:, :, None] - anchor) / (bounds - anchor)
                 height = np.log(np.maximum(ratio, 0))
             height = np.where(np.isfinite(losses)[:, :, None], height, LIMIT)
             result[chosen, :count] = height.clip(-LIMIT, LIMIT)
@@ -101,9 +102,9 @@ def solve_radii(
     bounds: Array,
     num_directions: int,
     num_parameters: int,
-    r_max: float,
+    r_max: float | Array,
     scan_points: int,
-    scan_start: int = 0,
+    scan_start: int | NDArray[np.int64] = 0,
     tolerance_nats: float = TOLERANCE_NATS,
 ) -> Radii:
     """Solve the radius of every direction, landscape and threshold.
@@ -117,30 +118,32 @@ def solve_radii(
     evaluate
         Losses of directions (by index) at radii, in the first landscapes.
     anchor
-        The minimum's own loss in each landscape, shape (M,).
+        The minimum's own loss in each landscape, shape (M,), or (B, M) if rays have their own.
     bounds
-        The loss that bounds each basin, shape (M, T).
+        The loss that bounds each basin, shape (M, T) or (B, M, T).
     num_directions, num_parameters
         B and n; n sets the tolerance, n d(ln r) <= `tolerance_nats`.
     r_max
-        Radius at which a ray is censored.
+        Radius at which a ray is censored, a number or shape (B,).
     scan_points
         Points of the scan, a factor 2 apart, the last at `r_max`.
     scan_start
-        First point of the scan; a ray that is outside there already is followed inward.
+        First point of the scan, a number or shape (B,); a ray that is outside there already is
+        followed inward.
     tolerance_nats
         Of n ln r.
     """
     search = _Search(evaluate, anchor, bounds, num_directions)
-    grid = np.log(r_max) - np.log(2) * np.arange(scan_points - 1, -1, -1)
-    num_crossings = _scan(search, grid[scan_start:])
+    farthest = np.broadcast_to(np.log(r_max), num_directions)
+    starts = np.broadcast_to(scan_start, num_directions)
+    num_crossings = _scan(search, scan_grid(farthest, scan_points), starts)
     _refine(search, tolerance_nats / num_parameters)
     is_crossed = num_crossings > 0
     is_lost = np.isnan(search.x1) & ~np.isnan(search.x2)
     with np.errstate(invalid="ignore"):
         share = search.f1 / (search.f1 - search.f2)
         root = search.x1 + share * (search.x2 - search.x1)
-    log_radius = np.where(is_crossed, root, np.log(r_max))
+    log_radius = np.where(is_crossed, root, farthest[:, None, None])
     return Radii(
         log_radius=np.where(search.is_inside_at_zero & ~is_lost, log_radius, np.nan),
         num_crossings=num_crossings,
@@ -149,46 +152,73 @@ def solve_radii(
     )
 
 
-def pilot_start(
-    evaluate: Evaluate, anchor: Array, bounds: Array, r_max: float, scan_points: int
-) -> int:
-    """Return where scans of this minimum may start: a point inside its first ray's basins or two.
+def scan_grid(log_r_max: Array, scan_points: int) -> Array:
+    """Return ln r of each ray's scan, a factor 2 apart up to ln r_max (B,), shape (B, points)."""
+    return np.asarray(log_r_max[:, None] - np.log(2) * np.arange(scan_points - 1, -1, -1))
 
-    The start depends on the minimum alone, never on which directions a shard holds.
+
+def pilot_starts(
+    evaluate: Evaluate, anchor: Array, bounds: Array, r_max: Array, scan_points: int
+) -> NDArray[np.int64]:
+    """Return where scans of minima may start: a point or two inside the basins of a first ray.
+
+    A start depends on its minimum alone, never on which directions a shard holds.
+
+    Parameters
+    ----------
+    evaluate
+        Losses along one ray of each minimum, S of them.
+    anchor, bounds, r_max
+        See `solve_radii`, shapes (S, M), (S, M, T) and (S,).
+    scan_points
+        Points of the scan.
+
+    Returns
+    -------
+    NDArray
+        Shape (S,).
     """
-    search = _Search(evaluate, anchor, bounds, 1)
-    grid = np.log(r_max) - np.log(2) * np.arange(scan_points - 1, -1, -1)
-    row = np.zeros(1, dtype=np.int64)
-    everything = np.array([len(anchor)])
-    for index, x in enumerate(grid):
-        height = search.heights(row, np.array([x]), everything)
-        if (search.is_inside_at_zero & (height > 0)).any():
-            return max(0, index - 2)
-    return max(0, scan_points - 2)
+    search = _Search(evaluate, anchor, bounds, len(anchor))
+    starts = np.full(len(anchor), max(0, scan_points - 2))
+    rest = np.arange(len(anchor))
+    for index, x in enumerate(scan_grid(np.log(r_max), scan_points).T):
+        height = search.heights(rest, x[rest], np.full(len(rest), anchor.shape[1]))
+        is_outside = (search.is_inside_at_zero[rest] & (height > 0)).any(axis=(1, 2))
+        starts[rest[is_outside]] = max(0, index - 2)
+        rest = rest[~is_outside]
+        if not len(rest):
+            break
+    return starts
 
 
-def _scan(search: _Search, grid: Array) -> NDArray[np.int16]:
-    """Walk outward over `grid` (ln r), set the first brackets, return the crossings seen."""
+def _scan(search: _Search, grid: Array, starts: NDArray[np.int64]) -> NDArray[np.int16]:
+    """Walk outward over each ray's `grid`, ln r of shape (rays, points), from point `starts` on.
+
+    Sets the first brackets and returns the crossings seen.
+    """
     shape = search.is_inside_at_zero.shape
     num_crossings = np.zeros(shape, dtype=np.int16)
     was_outside = np.zeros(shape, dtype=bool)
     is_settled = ~search.is_inside_at_zero
     last_x = np.full(shape[0], np.nan)
     last_f = np.full(shape, np.nan)
-    for x in grid:
-        rows, counts = _unsettled(is_settled)
+    for index in range(starts.min(initial=0), grid.shape[1]):
+        rows, counts = _unsettled(is_settled | (starts > index)[:, None, None])
         if not len(rows):
-            break
+            if index >= starts.max(initial=0):
+                break
+            continue
+        x = grid[rows, index]
         # A cell left once already has its bracket: what is still open is whether the ray re-enters.
         is_known = np.asarray((was_outside | is_settled)[rows].all(axis=2))
-        height = search.heights(rows, np.full(len(rows), x), counts, is_known)
+        height = search.heights(rows, x, counts, is_known)
         seen = ~np.isnan(height) & ~is_settled[rows]
         is_outside = seen & (height > 0)
         changed = seen & (is_outside != was_outside[rows])
         is_first = changed & (num_crossings[rows] == 0)
         _set(search.x1, rows, is_first, last_x[rows][:, None, None])
         _set(search.f1, rows, is_first, last_f[rows])
-        _set(search.x2, rows, is_first, x)
+        _set(search.x2, rows, is_first, x[:, None, None])
         _set(search.f2, rows, is_first, height)
         num_crossings[rows] += changed.astype(np.int16)
         # Two points outside in a row end the scan of a cell.
@@ -196,20 +226,22 @@ def _scan(search: _Search, grid: Array) -> NDArray[np.int16]:
         was_outside[rows] = np.where(seen, is_outside, was_outside[rows])
         last_x[rows] = x
         last_f[rows] = np.where(seen, height, last_f[rows])
-    _go_inward(search, num_crossings, grid[0])
+    _go_inward(search, num_crossings, grid[np.arange(len(grid)), starts])
     return num_crossings
 
 
-def _go_inward(search: _Search, num_crossings: NDArray[np.int16], x: float) -> None:
-    """Find a point inside for the cells that were outside at the first point of the scan."""
+def _go_inward(search: _Search, num_crossings: NDArray[np.int16], first: Array) -> None:
+    """Find a point inside for the cells that were outside at the scan's first point (rays,)."""
     step = np.log(4.0)
+    lower = first.copy()
     for _ in range(MAX_STEPS_INWARD):
         is_open = (num_crossings > 0) & np.isnan(search.x1)
         rows, counts = _unsettled(~is_open)
         if not len(rows):
             return
-        x -= step
-        height = search.heights(rows, np.full(len(rows), x), counts)
+        lower -= step
+        x = lower[rows][:, None, None]
+        height = search.heights(rows, lower[rows], counts)
         open_rows = is_open[rows]
         is_inside = open_rows & (height <= 0)
         _set(search.x1, rows, is_inside, x)

@@ -1,5 +1,6 @@
 """The evaluator for any network, on CPU and CUDA: many points of many rays in one batch."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -8,18 +9,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import vmap
 
+from basins import device as devices
 from basins.models.functional import Network
+from basins.models.linear_start import linear_start
 from basins.rays.landscapes import Landscapes, chunks, prefix_means
+from basins.rays.solve import Evaluate
+from basins.rays.torch_rays import Kept, RaysTogether, most_of, moved
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU and little on a GPU
+LEAST_TOGETHER = 4  # rays whose first layer's outputs must fit, or they are made anew every time
 
 
 class TorchEvaluator:
     """Mean losses of all landscapes at points along rays.
 
     Exploits: points are stacked and run as one batched network; the losses of all landscapes come
-    from one pass over the largest. Forward passes run in the precision of `theta`, losses are
-    summed in float64, and a point is always computed from the anchor, never from another point.
+    from one pass over the largest; a first layer that is linear in its parameters is multiplied
+    once a ray, as long as its outputs fit in memory; and points far out are given up early. Forward
+    passes run in the precision of `theta`, losses are summed in float64, and a point is always
+    computed from the anchor, never from another point.
 
     Parameters
     ----------
@@ -30,15 +41,22 @@ class TorchEvaluator:
     landscapes
         The examples.
     max_bytes
-        Bound on the activations and perturbed parameters alive at once.
+        Bound on the activations and perturbed parameters alive at once, and another on the rays;
+        by default what `basins.device.room` gives.
     """
 
     def __init__(
-        self, network: Network, theta: Tensor, landscapes: Landscapes, max_bytes: int = 2**28
+        self,
+        network: Network,
+        theta: Tensor,
+        landscapes: Landscapes,
+        max_bytes: int | None = None,
     ) -> None:
         self.network = network.to(theta.device, theta.dtype)
         self.theta = theta
         self.landscapes = landscapes.to(theta.device, theta.dtype)
+        room, self._most_together = devices.room(theta.device)
+        self.max_bytes = max_bytes or room
         loss = self.landscapes.loss_function
 
         def example_losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -48,15 +66,16 @@ class TorchEvaluator:
             return torch.stack([example_losses(point, inputs, targets) for point in points])
 
         batched = vmap(example_losses, in_dims=(0, None, None))
-        self._losses = batched if self._can_batch(batched) else one_by_one
+        self._can_batch = self._has_rules(batched)
+        self.losses_of_points = batched if self._can_batch else one_by_one
         width = widest_activation(network.module, self.landscapes.inputs[:1])
         # An activation, its nonlinearity and the next layer's input are alive together.
         example_bytes = 3 * width * theta.element_size()
-        self._chunk = max(1, min(CHUNK, max_bytes // (2 * example_bytes)))
-        point_bytes = 2 * theta.numel() * theta.element_size() + self._chunk * example_bytes
-        self._points = max(1, max_bytes // point_bytes)
+        self.chunk = max(1, min(CHUNK, self.max_bytes // (2 * example_bytes)))
+        point_bytes = 2 * theta.numel() * theta.element_size() + self.chunk * example_bytes
+        self.points_together = max(1, self.max_bytes // point_bytes)
 
-    def _can_batch(self, batched: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
+    def _has_rules(self, batched: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
         """Tell whether every module has a batching rule; recurrent ones, say, have none."""
         examples = self.landscapes
         try:
@@ -66,9 +85,19 @@ class TorchEvaluator:
             return False
         return True
 
-    def losses(
-        self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int
-    ) -> NDArray[np.float64]:
+    @property
+    def num_landscapes(self) -> int:
+        """How many landscapes there are."""
+        return len(self.landscapes.sizes)
+
+    @property
+    def rays_together(self) -> int:
+        """How many rays are solved at once: steps are there in float64, on both sides."""
+        outputs = self.kept.outputs.nbytes if self.kept is not None else 0
+        taken = outputs + 2 * 8 * self.theta.numel()
+        return max(1, min(self._most_together, self.max_bytes // taken))
+
+    def losses(self, steps: Array, radii: Array, num_landscapes: int) -> Array:
         """Return the mean losses of the first landscapes at ``theta + radius * step``.
 
         Parameters
@@ -85,15 +114,48 @@ class TorchEvaluator:
         NDArray
             Float64, shape (B, num_landscapes); not finite where the network's outputs are not.
         """
-        result = np.empty((len(radii), num_landscapes))
-        for start in range(0, len(radii), self._points):
-            part = slice(start, start + self._points)
-            result[part] = self._points_losses(steps[part], radii[part], num_landscapes)
+        given = torch.from_numpy(np.ascontiguousarray(steps)).to(self.theta.device)
+        rows = torch.arange(len(radii), device=self.theta.device)
+        at = torch.from_numpy(radii).to(self.theta.device)
+        return self._losses_at(given, rows, at, num_landscapes, None)
+
+    def _losses_at(
+        self, steps: Tensor, rows: Tensor, radii: Tensor, num_landscapes: int, most: Tensor | None
+    ) -> Array:
+        """Return mean losses at points on rays, by passes of the whole network.
+
+        Parameters
+        ----------
+        steps
+            Of rays, float64 on the device, shape (rays, n).
+        rows, radii
+            Of each point its ray and how far along it, shape (B,).
+        num_landscapes
+            As in `losses`.
+        most
+            See `landscapes.prefix_means`, shape (B,).
+        """
+        inputs, targets = self.landscapes.inputs, self.landscapes.targets
+        result = np.empty((len(rows), num_landscapes))
+        for begin in range(0, len(rows), self.points_together):
+            part = slice(begin, begin + self.points_together)
+            points = moved(self.theta, steps[rows[part]], radii[part])
+
+            def chunk_losses(run: slice, kept: Tensor | None, points: Tensor = points) -> Tensor:
+                chosen = points if kept is None else points[kept]
+                return self.losses_of_points(chosen, inputs[run], targets[run])
+
+            with torch.no_grad():
+                means = prefix_means(
+                    chunk_losses,
+                    self.landscapes.sizes[:num_landscapes],
+                    self.chunk,
+                    None if most is None else most[part],
+                )
+            result[part] = means.cpu().numpy()
         return result
 
-    def along(
-        self, steps: NDArray[np.float64]
-    ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int, object], NDArray[np.float64]]:
+    def along(self, steps: Array) -> Evaluate:
         """Return a function that gives losses along rays.
 
         Parameters
@@ -105,16 +167,35 @@ class TorchEvaluator:
         -------
         Callable
             (rays by index (B,), radii (B,), number of landscapes, limits) -> losses, see `losses`;
-            limits, see `basins.rays.solve.Evaluate`, save nothing here.
+            limits, see `basins.rays.solve.Evaluate`.
         """
-        return lambda rows, radii, count, _limits: self.losses(steps[rows], radii, count)
+        if self.kept is not None:
+            return RaysTogether([self.kept], [steps]).losses
+        given, device = torch.from_numpy(steps).to(self.theta.device), self.theta.device
 
-    @property
-    def ray_bytes(self) -> int:
-        """Memory that a ray takes while its radii are solved."""
-        return 2 * 8 * self.theta.numel()
+        def losses(rows: Rows, radii: Array, count: int, limits: Array) -> Array:
+            at = torch.from_numpy(rows).to(device), torch.from_numpy(radii).to(device)
+            most = most_of(limits, self.landscapes.sizes[:count], device)
+            return self._losses_at(given, *at, count, most)
 
-    def gradients(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        return losses
+
+    @functools.cached_property
+    def kept(self) -> Kept | None:
+        """The minimum with its first layer's outputs.
+
+        None where the network has no linear first layer, or too few rays would fit with theirs.
+        """
+        examples = self.landscapes.inputs[:2]
+        start = linear_start(self.network, self.theta, examples) if self._can_batch else None
+        if start is None:
+            return None
+        one = start.layer_outputs(self.theta, examples[:1])
+        if not is_kept(self.landscapes.sizes[-1] * one.nbytes, self.max_bytes):
+            return None
+        return Kept(start, self.theta, self.landscapes, self.chunk, self.points_together)
+
+    def gradients(self, steps: Array) -> Array:
         """Return the gradients of the mean loss over all examples at ``theta + step``.
 
         Parameters
@@ -131,31 +212,21 @@ class TorchEvaluator:
         inputs, targets = self.landscapes.inputs, self.landscapes.targets
         count = self.landscapes.sizes[-1]
         # What the backward pass keeps is about as much again as the forward pass needs.
-        size = max(1, self._points // 2)
+        size = max(1, self.points_together // 2)
         for start in range(0, len(steps), size):
             rows = slice(start, start + size)
             points = (self.theta + torch.from_numpy(steps[rows]).to(self.theta)).requires_grad_()
             total = torch.zeros_like(points)
-            for part in chunks(count, self._chunk):
-                losses = self._losses(points, inputs[part], targets[part])
+            for part in chunks(count, self.chunk):
+                losses = self.losses_of_points(points, inputs[part], targets[part])
                 total += torch.autograd.grad(losses.sum(), points)[0]
             result[rows] = (total.double() / count).cpu().numpy()
         return result
 
-    def _points_losses(
-        self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int
-    ) -> NDArray[np.float64]:
-        # Scaled in float64 and rounded once, so that a radius means the same in any precision.
-        moves = torch.from_numpy(steps * radii[:, None]).to(self.theta)
-        points = self.theta + moves
-        inputs, targets = self.landscapes.inputs, self.landscapes.targets
-        with torch.no_grad():
-            means = prefix_means(
-                lambda part: self._losses(points, inputs[part], targets[part]),
-                self.landscapes.sizes[:num_landscapes],
-                self._chunk,
-            )
-        return np.asarray(means.cpu().numpy())
+
+def is_kept(num_bytes: int, max_bytes: int = devices.MAX_BYTES) -> bool:
+    """Tell whether a first layer's outputs, so large for each ray, are kept along rays."""
+    return LEAST_TOGETHER * num_bytes <= max_bytes
 
 
 def widest_activation(module: nn.Module, inputs: Tensor) -> int:

@@ -1,20 +1,26 @@
 """Verbs that measure the minima of one job: rays, and volumes from them."""
 
-from functools import partial
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
+from basins.models.functional import Network
 from basins.progress import progress
-from basins.rays.evaluators import evaluator_of
-from basins.rays.measure_rays import RaySet, measure_rays
+from basins.rays.evaluators import Measuring, evaluator_of
+from basins.rays.landscapes import Landscapes
+from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.rays.slow_path import SlowEvaluator, slow_rays
 from basins.study import jobs
-from basins.verbs.job_data import find, minima_of, trained
+from basins.study.schema import Study
+from basins.verbs.job_data import Minimum, find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 from basins.volume.from_rays import volumes
 
@@ -32,27 +38,22 @@ def rays(
     log_dets: list[float] = []
     total = settings.directions * len(block.seeds)
     with progress(f"rays of {block.id}", total, "directions") as advance:
-        for minimum in minima_of(found, block, data, network, parameters, device):
-            log_dets.append(minimum.log_det)
-            examined = network, minimum.theta, minimum.landscapes
-            work = (
-                partial(slow_rays, SlowEvaluator(*examined))
-                if slow_path
-                else partial(measure_rays, evaluator_of(*examined))
+        ready = minima_of(found, block, data, network, parameters, device)
+        # As many at once as share a batch of rays and a bound on memory with their examples.
+        num_bytes = found.landscape_sizes[-1] * math.prod(data.input_shape) * 4
+        for some in batched(ready, devices.rays_together(num_bytes)):
+            log_dets += [one.log_det for one in some]
+            options = (
+                range(settings.directions),
+                settings.thresholds,
+                settings.threshold_kind,
+                settings.scan_points,
+                advance,
             )
-            measured.append(
-                work(
-                    (found.study, minimum.name),
-                    range(settings.directions),
-                    minimum.scale,
-                    len(found.landscape_sizes),
-                    settings.thresholds,
-                    settings.threshold_kind,
-                    minimum.r_max,
-                    settings.scan_points,
-                    advance,
-                )
-            )
+            if slow_path:
+                measured += slow_rays(examined(found, network, some, SlowEvaluator), *options)
+            else:
+                measured += measure_rays(examined(found, network, some, evaluator_of), *options)
     basin = ("seed", "landscape_size", "threshold", "direction")
     dims: dict[str, tuple[str, ...]] = {
         "log_radius": basin,
@@ -71,6 +72,30 @@ def rays(
     root = job_file("rays", block, jobs.fingerprint(found, block.id, "rays"), variables)
     root.attrs["num_parameters"] = network.num_parameters
     publish(study, block, "rays", output, {"/": root, "/provenance": clock.record()})
+
+
+def examined(
+    study: Study,
+    network: Network,
+    minima: Iterable[Minimum],
+    evaluator: Callable[[Network, Tensor, Landscapes], Measuring],
+) -> list[Examined[Measuring]]:
+    """Return minima as `measure_rays` takes them, each with an evaluator of its own."""
+    return [
+        Examined(
+            evaluator(network, one.theta, one.landscapes),
+            (study.study, one.name),
+            one.scale,
+            one.r_max,
+        )
+        for one in minima
+    ]
+
+
+def batched(minima: Iterator[Minimum], size: int) -> Iterator[list[Minimum]]:
+    """Yield runs of at most so many minima, made when they are due."""
+    while some := list(itertools.islice(minima, size)):
+        yield some
 
 
 def volume(study: Path, job: str, rays: Path, output: Path) -> None:

@@ -105,13 +105,13 @@ def test_rays_cost_what_their_evaluations_hold():
     row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
     passes = 2 * 10 * (7 * 20 + 4 * 40)
     assert row[3:].tolist() == [passes * 80, passes * 20, passes * 30]
-    assert row[:3].tolist() == [2 * 7 * 3, 2 * 10 * 7 * 100, 2 * 10 * 100]
+    assert row[:3].tolist() == [7 * 3, 2 * 10 * 7 * 100, 2 * 10 * 100]
 
 
 def test_a_first_layer_is_multiplied_once_a_ray():
     network = cost.module_cost(build("mlp-5", (4,), 3, 0), (4,))
-    assert network.first == (4, 5)
-    assert cost.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28)).first == (0, 0)
+    assert network.first == cost.FirstLayer(5, 5 * 5, 4 * 5, 0)
+    assert network.is_compiled
     row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
     passes = 2 * 10 * (7 * 20 + 4 * 40)
     assert row[3] == passes * 5 * 3 + 2 * 10 * 60 * 4 * 5
@@ -119,6 +119,17 @@ def test_a_first_layer_is_multiplied_once_a_ray():
     # A ray's sums are 5 numbers an example.
     assert network.rays_together(10**7) == 1
     assert network.rays_together(10**5) == 64
+
+
+def test_a_convolutional_first_layer_is_kept_while_it_fits():
+    network = cost.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28))
+    outputs = 32 * 28 * 28
+    assert network.first == cost.FirstLayer(outputs, 32 * 10, 0, 9 * outputs)
+    assert not network.is_compiled
+    assert network.kept(600) == network.first
+    assert network.kept(700) == cost.NO_LAYER
+    row = cost.rays_counts(network, 10, [600], np.array([7.0]), 1)
+    assert row[4] == 7 * 10 * 600 * (network.convolution - 9 * outputs) + 10 * 600 * 9 * outputs
 
 
 def test_minima_are_expected_inside_the_landscapes_they_were_trained_in():

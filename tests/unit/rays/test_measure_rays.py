@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ from torch import nn
 from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
 from basins.models.functional import Network, build
-from basins.rays import measure_rays as module
 from basins.rays.landscapes import Landscapes
-from basins.rays.measure_rays import measure_rays
+from basins.rays.measure_rays import Examined, measure_rays
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.slow_path import SlowEvaluator, first_crossing, slow_rays
 from basins.rays.torch_path import TorchEvaluator
@@ -40,9 +40,13 @@ def problem():
 
 
 def measure(evaluator, scale, indices=range(10), kind="loss", **options):
-    return measure_rays(
-        evaluator, ("minimum",), indices, scale, 2, THRESHOLDS, kind, R_MAX, 12, **options
-    )
+    minimum = Examined(evaluator, ("minimum",), scale, R_MAX)
+    return measure_rays([minimum], indices, THRESHOLDS, kind, 12, **options)[0]
+
+
+def examined(kind, network, landscapes, scale, theta=None):
+    theta = network.theta if theta is None else theta
+    return Examined(kind(network, theta, landscapes), ("minimum",), scale, R_MAX)
 
 
 def untrained(model, seed):
@@ -100,10 +104,10 @@ def test_fast_and_slow_evaluators_give_the_same_radii(problem):
 def test_fast_rays_are_those_of_the_slow_path(model, kind, seed):
     network, landscapes, scale = untrained(model, seed)
     # The lower threshold is below the loss of what was not trained, the other is well above it.
-    given = ("minimum",), range(6), scale, 2, (0.01, 2.0), kind, R_MAX, 24
-    slow = slow_rays(SlowEvaluator(network, network.theta, landscapes), *given)
+    given = range(6), (0.01, 2.0), kind, 24
+    (slow,) = slow_rays([examined(SlowEvaluator, network, landscapes, scale)], *given)
     for evaluator in (NumbaEvaluator, TorchEvaluator):
-        quick = measure_rays(evaluator(network, network.theta, landscapes), *given)
+        (quick,) = measure_rays([examined(evaluator, network, landscapes, scale)], *given)
         assert (np.isnan(quick.log_radius) == np.isnan(slow.log_radius)).all()
         assert np.isnan(slow.log_radius[:, 0]).all() == (kind == "loss")
         # Each is exact to its own bracket.
@@ -119,9 +123,9 @@ def test_fast_rays_are_those_of_the_slow_path(model, kind, seed):
 def test_a_minimum_that_is_no_number_has_no_radius_by_either_path(problem):
     network, landscapes, scale = problem
     nan = torch.full_like(network.theta, torch.nan)
-    given = ("minimum",), range(2), scale, 2, (0.1,), "loss", R_MAX, 8
-    slow = slow_rays(SlowEvaluator(network, nan, landscapes), *given)
-    quick = measure_rays(TorchEvaluator(network, nan, landscapes), *given)
+    given = range(2), (0.1,), "loss", 8
+    (slow,) = slow_rays([examined(SlowEvaluator, network, landscapes, scale, nan)], *given)
+    (quick,) = measure_rays([examined(TorchEvaluator, network, landscapes, scale, nan)], *given)
     for rays in (slow, quick):
         assert np.isnan(rays.log_radius).all()
         assert (rays.num_crossings == 0).all()
@@ -151,6 +155,28 @@ def test_a_crossing_is_found_wherever_it_is():
     assert nowhere.num_crossings == 0
 
 
+@pytest.mark.parametrize("kind", [NumbaEvaluator, TorchEvaluator, SlowEvaluator])
+def test_minima_measured_together_have_the_rays_of_each_alone(kind, seed):
+    network, landscapes, scale = untrained("mlp-9", seed)
+    random = np.random.default_rng(seed)
+    minima = []
+    for k in range(3):
+        order = torch.from_numpy(random.permutation(len(landscapes.targets)))
+        own = replace(
+            landscapes, inputs=landscapes.inputs[order], targets=landscapes.targets[order]
+        )
+        theta = network.theta * (1 + 0.1 * k)
+        minima.append(Examined(kind(network, theta, own), ("minimum", k), scale, 100.0 * (1 + k)))
+    given = range(2, 7), (0.1, 0.3), "excess", 12
+    together = measure_rays(minima, *given)
+    for one, rays in zip(minima, together, strict=True):
+        (alone,) = measure_rays([one], *given)
+        for name in ("log_radius", "log_direction_norm", "landscape_loss"):
+            np.testing.assert_allclose(getattr(rays, name), getattr(alone, name), rtol=1e-10)
+        for name in ("num_crossings", "num_evaluations", "r_max"):
+            np.testing.assert_array_equal(getattr(rays, name), getattr(alone, name))
+
+
 @pytest.mark.parametrize("model", ["linear", "mlp-24", "mlp-12x3"])
 def test_compiled_networks_have_the_same_radii(model, seed):
     network, landscapes, scale = untrained(model, seed)
@@ -174,12 +200,14 @@ def test_shards_give_the_rays_of_the_whole(problem):
         np.testing.assert_allclose(joined, getattr(whole, name), rtol=1e-10)
 
 
-def test_memory_bounds_change_no_ray_and_progress_adds_up(problem, monkeypatch):
-    network, _, scale = problem
+def test_memory_bounds_change_no_ray_and_progress_adds_up(problem):
+    network, landscapes, scale = problem
     whole = measure(fast(problem), scale)
     advanced = []
-    monkeypatch.setattr(module, "MAX_BYTES", 16 * network.num_parameters * 4)
-    pieces = measure(fast(problem), scale, advance=advanced.append)
+    # Steps twice in float64, and the first layer's outputs.
+    ray_bytes = 16 * network.num_parameters + 8 * 60 * 24
+    small = TorchEvaluator(network, network.theta, landscapes, 4 * ray_bytes)
+    pieces = measure(small, scale, advance=advanced.append)
     assert advanced == [4, 4, 2]
     np.testing.assert_allclose(pieces.log_radius, whole.log_radius, rtol=1e-10)
 
@@ -208,18 +236,17 @@ def test_a_larger_threshold_is_met_further_out(problem):
 
 def test_evaluations_of_a_smooth_network_are_few(problem):
     _, _, scale = problem
-    evaluator = fast(problem)
     grid = R_MAX * 2.0 ** -np.arange(12)
     refinements = []
-    losses = evaluator.losses
 
-    def counted(steps, radii, num_landscapes):
-        on_grid = np.isclose(radii[:, None], grid, rtol=1e-12).any(axis=1) | (radii == 0)
-        refinements.append((~on_grid).sum())
-        return losses(steps, radii, num_landscapes)
+    class Counted(SlowEvaluator):
+        def losses(self, steps, radii, num_landscapes):
+            on_grid = np.isclose(radii[:, None], grid, rtol=1e-12).any(axis=1) | (radii == 0)
+            refinements.append((~on_grid).sum())
+            return super().losses(steps, radii, num_landscapes)
 
-    evaluator.losses = counted
-    rays = measure(evaluator, scale)
+    network, landscapes, _ = problem
+    rays = measure(Counted(network, network.theta, landscapes), scale)
     # Two thresholds: at most 8 evaluations for each cell beyond the scan.
     assert sum(refinements) / rays.log_radius.size <= 8
     assert rays.num_evaluations.shape == (2,)

@@ -1,5 +1,7 @@
 """Compiled networks against a plain loop and torch's derivatives, in float64 to 1e-10 relative."""
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pytest
@@ -219,6 +221,13 @@ def test_others_are_left_to_torch(seed):
     assert not is_understood(network, network.theta.half(), landscapes)
     own = Landscapes(landscapes.inputs, landscapes.targets, SIZES, lambda y, _t: y.sum(1))
     assert not is_understood(network, network.theta, own)
+    # Torch leaves out examples of class -100; soft targets and integer inputs are its own, too.
+    for changes in (
+        {"targets": torch.where(landscapes.targets > 0, landscapes.targets, -100)},
+        {"targets": landscapes.targets.double()},
+        {"inputs": landscapes.inputs.long()},
+    ):
+        assert not is_understood(network, network.theta, replace(landscapes, **changes))
 
 
 def test_threads_change_nothing_and_no_points_are_fine(seed, monkeypatch):

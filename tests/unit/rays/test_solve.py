@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from basins.rays.solve import TOLERANCE_NATS, pilot_start, solve_radii
+from basins.rays.solve import TOLERANCE_NATS, pilot_starts, solve_radii
 
 
 def along(*losses):
@@ -196,7 +196,7 @@ def test_a_later_start_of_the_scan_changes_no_radius(seed):
     scale = np.random.default_rng(seed).uniform(0.5, 5.0)
     loss = along(lambda _, r: 0.01 + (r / scale) ** 3)
     anchor, bounds = np.array([0.01]), np.array([[0.1]])
-    start = pilot_start(loss, anchor, bounds, 64.0, 12)
+    (start,) = pilot_starts(loss, anchor[None], bounds[None], np.array([64.0]), 12)
     assert 0 < start < 12
     whole = solve_radii(loss, anchor, bounds, 1, 1000, 64.0, 12)
     short = solve_radii(loss, anchor, bounds, 1, 1000, 64.0, 12, start)
@@ -206,4 +206,37 @@ def test_a_later_start_of_the_scan_changes_no_radius(seed):
 
 def test_the_scan_starts_near_r_max_where_nothing_crosses():
     flat = along(lambda _, r: 0 * r)
-    assert pilot_start(flat, np.zeros(1), np.ones((1, 1)), 64.0, 12) == 10
+    starts = pilot_starts(flat, np.zeros((2, 1)), np.ones((2, 1, 1)), np.array([64.0, 1.0]), 12)
+    assert starts.tolist() == [10, 10]
+
+
+def test_rays_of_several_minima_together_are_those_of_each(seed):
+    random = np.random.default_rng(seed)
+    minima, each, landscapes = 3, 4, 2
+    curvature = np.exp(random.normal(size=(minima * each, landscapes)))
+    anchor = random.uniform(0, 0.1, (minima, landscapes))
+    bounds = anchor[:, :, None] + np.sort(random.uniform(0.01, 1, (minima, landscapes, 2)))
+    # One minimum is above its first bound in its second landscape.
+    bounds[1, 1, 0] = anchor[1, 1] / 2
+    r_max, owners = random.uniform(1, 100, minima), np.repeat(np.arange(minima), each)
+
+    def losses(rows, radii, count, _limits):
+        bent = curvature[rows, :count] * radii[:, None] ** 2 / (1 + radii[:, None] / 50)
+        return anchor[owners[rows], :count] + bent
+
+    starts = pilot_starts(
+        lambda rows, *given: losses(each * rows, *given), anchor, bounds, r_max, 10
+    )
+    given = anchor[owners], bounds[owners], minima * each, 100
+    whole = solve_radii(losses, *given, r_max[owners], 10, starts[owners])
+    for k in range(minima):
+        own = slice(each * k, each * (k + 1))
+
+        def alone(rows, *given, first=each * k):
+            return losses(first + rows, *given)
+
+        expected = solve_radii(
+            alone, anchor[k], bounds[k], each, 100, float(r_max[k]), 10, int(starts[k])
+        )
+        for name in ("log_radius", "num_crossings", "log_radius_tolerance", "num_evaluations"):
+            np.testing.assert_array_equal(getattr(whole, name)[own], getattr(expected, name))
