@@ -14,6 +14,9 @@ from torch.func import functional_call
 from basins.models.functional import Network, ParameterBlock
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Of one output of a convolution, below which making it is as quick as reading two kept ones:
+# kernels of 3 x 3 x 3 are, patches of 8 x 8 x 3 are not.
+LEAST_MULTIPLY_ADDS = 150
 
 
 class _Reached(Exception):  # noqa: N818 - no error: it ends a pass that has shown what was asked
@@ -61,6 +64,11 @@ class LinearStart:
     given: _Given
     rest_blocks: dict[str, ParameterBlock]
     ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether the layer's outputs along a ray are had quicker from two kept ones than anew."""
+        return type(self.layer) is nn.Linear or self.num_multiply_adds >= LEAST_MULTIPLY_ADDS
 
     @property
     def num_multiply_adds(self) -> int:

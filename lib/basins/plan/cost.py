@@ -187,7 +187,7 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
     example = torch.zeros(1, *input_shape)
     start = linear_start(network, network.theta, example)
     first = None
-    if start is not None:
+    if start is not None and start.is_worth_keeping:
         with torch.no_grad():
             outputs = start.layer_outputs(network.theta, example).numel()
         products = outputs * start.num_multiply_adds

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import vmap
 
 from basins import device as devices
-from basins.models.functional import Network
+from basins.models.functional import Network, is_batched, over_rows
 from basins.models.linear_start import linear_start
 from basins.rays.landscapes import Landscapes, chunks, prefix_means
 from basins.rays.solve import Evaluate
@@ -18,6 +17,9 @@ from basins.rays.torch_rays import Kept, RaysTogether, most_of, moved
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+# (parameters (B, n), inputs, targets) -> losses (B, examples)
+Losses = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU and little on a GPU
 LEAST_TOGETHER = 4  # rays whose first layer's outputs must fit, or they are made anew every time
@@ -62,12 +64,10 @@ class TorchEvaluator:
         def example_losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
             return loss(network.apply(theta, inputs), targets).double()
 
-        def one_by_one(points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-            return torch.stack([example_losses(point, inputs, targets) for point in points])
-
-        batched = vmap(example_losses, in_dims=(0, None, None))
-        self._can_batch = self._has_rules(batched)
-        self.losses_of_points = batched if self._can_batch else one_by_one
+        in_dims = (0, None, None)
+        self._has_rules = self._can_batch(over_rows(example_losses, in_dims, in_one=True))
+        in_one = self._has_rules and is_batched(network.module, theta.device)
+        self.losses_of_points: Losses = over_rows(example_losses, in_dims, in_one)
         width = widest_activation(network.module, self.landscapes.inputs[:1])
         # An activation, its nonlinearity and the next layer's input are alive together.
         example_bytes = 3 * width * theta.element_size()
@@ -75,7 +75,7 @@ class TorchEvaluator:
         point_bytes = 2 * theta.numel() * theta.element_size() + self.chunk * example_bytes
         self.points_together = max(1, self.max_bytes // point_bytes)
 
-    def _has_rules(self, batched: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
+    def _can_batch(self, batched: Losses) -> bool:
         """Tell whether every module has a batching rule; recurrent ones, say, have none."""
         examples = self.landscapes
         try:
@@ -184,11 +184,14 @@ class TorchEvaluator:
     def kept(self) -> Kept | None:
         """The minimum with its first layer's outputs.
 
-        None where the network has no linear first layer, or too few rays would fit with theirs.
+        None where the network has no linear first layer that is worth it, or too few rays would
+        fit with theirs.
         """
         examples = self.landscapes.inputs[:2]
-        start = linear_start(self.network, self.theta, examples) if self._can_batch else None
-        if start is None:
+        start = linear_start(self.network, self.theta, examples) if self._has_rules else None
+        if start is None or not start.is_worth_keeping:
+            return None
+        if not is_batched(start.rest, self.theta.device):
             return None
         one = start.layer_outputs(self.theta, examples[:1])
         if not is_kept(self.landscapes.sizes[-1] * one.nbytes, self.max_bytes):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
+from basins.models.functional import is_batched, over_rows
 from basins.models.linear_start import LinearStart
 from basins.rays.landscapes import Landscapes, chunks, prefix_means
 
@@ -112,7 +113,8 @@ class RaysTogether:
         """Make the first layer's products along all rays with the first `count` examples."""
         if count <= self.num_filled:
             return
-        products = vmap(self.start.layer_outputs, in_dims=(0, None))
+        in_one = is_batched(self.start.layer, self.device)
+        products = over_rows(self.start.layer_outputs, (0, None), in_one)
         row = 0
         for each, steps in zip(self.minima, self.steps, strict=True):
             each.fill(count)

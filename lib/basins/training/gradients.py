@@ -9,10 +9,10 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import grad_and_value, vmap
+from torch.func import grad_and_value
 
 from basins.losses import per_example_loss
-from basins.models.functional import Network
+from basins.models.functional import Network, is_batched, over_rows
 from basins.models.mlp import layer_widths
 from basins.models.mlp_gradients import gradient_room, sum_gradient
 from basins.models.mlp_kernels import KINDS, Numbers, Problem, block_edges, blocked
@@ -40,19 +40,22 @@ def gradients_of(network: Network, loss: str, inputs: Tensor, targets: Tensor) -
 
 
 def torch_gradients(network: Network, loss: str, inputs: Tensor, targets: Tensor) -> Gradients:
-    """Return what `gradients_of` does for any network on any device: one batched pass."""
+    """Return what `gradients_of` does for any network on any device, in one batch if that pays."""
     of_example = per_example_loss(loss)
 
     def batch_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         return of_example(network.apply(theta, inputs), targets).mean()
 
-    of_all = vmap(grad_and_value(batch_loss))
+    in_one = is_batched(network.module, inputs.device)
+    of_all = over_rows(grad_and_value(batch_loss), (0, 0, 0), in_one)
     rows = torch.arange(len(targets), device=targets.device).unsqueeze(1)
 
     def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
-        if chosen is None:
-            return of_all(theta, inputs, targets)
-        return of_all(theta, inputs[rows, chosen], targets[rows, chosen])
+        batch = inputs, targets
+        if chosen is not None:
+            batch = inputs[rows, chosen], targets[rows, chosen]
+        found, losses = of_all(theta, *batch)
+        return found, losses
 
     return gradients
 

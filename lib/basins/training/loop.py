@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import grad
 
 from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
-from basins.models.functional import Network
+from basins.models.functional import Network, is_batched, over_rows
 from basins.study.schema import Recipe
 from basins.training import checkpoint, optimizers
 from basins.training.gradients import Gradients, gradients_of
@@ -221,7 +221,7 @@ def evaluate(
         correct = is_correct(loss_kind, outputs, targets)
         return loss(outputs, targets).double().sum(), correct.double().sum()
 
-    sums = vmap(chunk_sums)
+    sums = over_rows(chunk_sums, (0, 0, 0), is_batched(network.module, theta.device))
     totals = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)
     with torch.no_grad():
         for start in range(0, targets.shape[1], CHUNK):
@@ -237,7 +237,7 @@ def _gradient_norm(
     def chunk_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         return loss(network.apply(theta, inputs), targets).sum()
 
-    gradients = vmap(grad(chunk_loss))
+    gradients = over_rows(grad(chunk_loss), (0, 0, 0), is_batched(network.module, theta.device))
     total = torch.zeros_like(theta, dtype=torch.float64)
     for start in range(0, targets.shape[1], CHUNK):
         part = slice(start, start + CHUNK)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from basins.datasets.load import load
@@ -122,14 +123,17 @@ def test_a_first_layer_is_multiplied_once_a_ray():
 
 
 def test_a_convolutional_first_layer_is_kept_while_it_fits():
-    network = cost.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28))
-    outputs = 32 * 28 * 28
-    assert network.first == cost.FirstLayer(outputs, 32 * 10, 0, 9 * outputs)
+    small = cost.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28))
+    assert small.first is None
+    patches = nn.Sequential(nn.Conv2d(3, 64, 8, stride=8), nn.Flatten(), nn.Linear(1024, 3))
+    network = cost.module_cost(patches, (3, 32, 32))
+    outputs, each = 64 * 4 * 4, 8 * 8 * 3
+    assert network.first == cost.FirstLayer(outputs, 64 * (each + 1), 0, each * outputs)
     assert not network.is_compiled
-    assert network.kept(600) == network.first
-    assert network.kept(700) == cost.NO_LAYER
+    assert network.kept(10_000) == network.first
+    assert network.kept(20_000) == cost.NO_LAYER
     row = cost.rays_counts(network, 10, [600], np.array([7.0]), 1)
-    assert row[4] == 7 * 10 * 600 * (network.convolution - 9 * outputs) + 10 * 600 * 9 * outputs
+    assert row[4] == 10 * 600 * each * outputs
 
 
 def test_minima_are_expected_inside_the_landscapes_they_were_trained_in():
