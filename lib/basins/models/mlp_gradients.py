@@ -60,6 +60,19 @@ def output_slopes(
 @njit(cache=True, forceinline=True, fastmath=FAST)
 def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) -> None:
     """Add what the weights and biases of one layer get from a block, whose input is `x`."""
+    add_outer(slopes, x, gradient, room)
+    fan_out, count = slopes.shape
+    fan_in = x.shape[0]
+    for j in range(fan_out):
+        total = 0.0
+        for e in range(count):
+            total += slopes[j, e]
+        gradient[fan_out * fan_in + j] += total
+
+
+@njit(cache=True, forceinline=True, fastmath=FAST)
+def add_outer(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) -> None:
+    """Add slopes x^T, shapes (out, examples) and (in, examples), to the first out * in numbers."""
     fan_out, count = slopes.shape
     fan_in = x.shape[0]
     if fan_out * fan_in * count > SMALL:
@@ -75,11 +88,6 @@ def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) ->
                 for e in range(count):
                     total += slopes[j, e] * x[i, e]
                 gradient[j * fan_in + i] += total
-    for j in range(fan_out):
-        total = 0.0
-        for e in range(count):
-            total += slopes[j, e]
-        gradient[fan_out * fan_in + j] += total
 
 
 @njit(cache=True, forceinline=True, fastmath=FAST)
@@ -93,18 +101,24 @@ def pass_back(weights: Numbers, slopes: Numbers, back: Numbers, x: Numbers) -> N
     back
         Room for the slopes of all activations, shape of `x`.
     """
-    if weights.size * x.shape[1] > SMALL:
-        np.dot(weights.T, slopes, back)
-    else:
-        back[:] = 0
-        for j in range(weights.shape[0]):
-            for i in range(weights.shape[1]):
-                weight = weights[j, i]
-                for e in range(x.shape[1]):
-                    back[i, e] += weight * slopes[j, e]
+    put_back(weights, slopes, back)
     for i in range(x.shape[0]):
         for e in range(x.shape[1]):
             x[i, e] = back[i, e] if x[i, e] > 0 else 0 * x[i, e]
+
+
+@njit(cache=True, forceinline=True, fastmath=FAST)
+def put_back(weights: Numbers, slopes: Numbers, back: Numbers) -> None:
+    """Put W^T slopes into `back`; shapes (out, in), (out, examples), (in, examples)."""
+    if weights.size * slopes.shape[1] > SMALL:
+        np.dot(weights.T, slopes, back)
+        return
+    back[:] = 0
+    for j in range(weights.shape[0]):
+        for i in range(weights.shape[1]):
+            weight = weights[j, i]
+            for e in range(slopes.shape[1]):
+                back[i, e] += weight * slopes[j, e]
 
 
 class GradientRoom(NamedTuple):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from basins import device as devices
-from basins.models import mlp_gradients, mlp_kernels
+from basins.models import mlp_gradients, mlp_kernels, mlp_products
 from basins.models.functional import Network
 from basins.models.mlp import layer_widths
 from basins.rays import first_layer, mlp_rays
@@ -148,16 +148,49 @@ class NumbaEvaluator:
         edges = self.problem.edges[: np.searchsorted(self.problem.edges, sizes[-1]) + 1]
         return self.problem._replace(sizes=sizes, edges=edges)
 
-    def gradients(self, steps: Array) -> Array:
+    def gradients(self, steps: Array, landscape: int = -1) -> Array:
         """Return gradients, float64 (B, n); see `TorchEvaluator.gradients`."""
+        problem = self._of_first(self._count(landscape))
         points = self.theta + steps.astype(self.theta.dtype)
         result = np.empty(points.shape)
 
         def work(rows: slice) -> None:
-            mlp_gradients.mean_gradients(points[rows], self.problem, result[rows])
+            mlp_gradients.mean_gradients(points[rows], problem, result[rows])
 
-        share_out(work, len(points), 3 * points.size * int(self.problem.edges[-1]))
+        share_out(work, len(points), 3 * points.size * int(problem.edges[-1]))
         return result
+
+    def products(self, vectors: Array, landscape: int, is_gauss_newton: bool) -> Array:
+        """Return products of the Hessian at the minimum, or the Gauss-Newton matrix, with rows.
+
+        Parameters
+        ----------
+        vectors
+            Shape (B, n).
+        landscape
+            Of whose mean loss, by index.
+        is_gauss_newton
+            See `mlp_products.mean_products`.
+
+        Returns
+        -------
+        NDArray
+            Float64, shape (B, n).
+        """
+        problem = self._of_first(self._count(landscape))
+        given = np.ascontiguousarray(vectors, dtype=self.theta.dtype)
+        result = np.empty(given.shape)
+
+        def work(rows: slice) -> None:
+            mlp_products.mean_products(
+                self.theta, problem, given[rows], is_gauss_newton, result[rows]
+            )
+
+        share_out(work, len(given), 5 * given.size * int(problem.edges[-1]))
+        return result
+
+    def _count(self, landscape: int) -> int:
+        return range(1, self.num_landscapes + 1)[landscape]
 
     def points(self, steps: Array, radii: Array) -> NDArray[np.floating]:
         """Return theta + radius * step in the precision of theta, shape (B, n)."""

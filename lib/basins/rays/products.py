@@ -1,6 +1,7 @@
 """Products of a network's Hessian and Gauss-Newton matrix with directions, exact, in float64.
 
 Differences of gradients in single precision are mostly noise, and their eigenvalues are its.
+Nothing is differenced here: by compiled code for fully connected networks on a CPU, else by torch.
 """
 
 import copy
@@ -15,11 +16,37 @@ from torch.func import grad, vjp, vmap
 
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes, chunks
+from basins.rays.numba_path import NumbaEvaluator, is_understood
 from basins.rays.torch_path import CHUNK, widest_activation
 
 Array = NDArray[np.float64]
 # (direction (n,), inputs, targets) -> the matrix of their summed loss times the direction
 Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def products_of(
+    network: Network, theta: Tensor, landscapes: Landscapes
+) -> "CompiledProducts | CurvatureProducts":
+    """Return the curvature of a network at its minimum; arguments as of `CurvatureProducts`."""
+    if is_understood(network, theta, landscapes):
+        return CompiledProducts(network, theta, landscapes)
+    return CurvatureProducts(network, theta, landscapes)
+
+
+class CompiledProducts:
+    """What `CurvatureProducts` gives, of a network and examples that compiled code understands."""
+
+    def __init__(self, network: Network, theta: Tensor, landscapes: Landscapes) -> None:
+        exact = landscapes.to(theta.device, torch.float64)
+        self._evaluator = NumbaEvaluator(network, theta.double(), exact)
+
+    def hessian(self, directions: Array, landscape: int = -1) -> Array:
+        """Return H v for rows v, shape (k, n); see `CurvatureProducts.hessian`."""
+        return self._evaluator.products(directions, landscape, is_gauss_newton=False)
+
+    def gauss_newton(self, directions: Array, landscape: int = -1) -> Array:
+        """Return G v for rows v, shape (k, n); see `CurvatureProducts.gauss_newton`."""
+        return self._evaluator.products(directions, landscape, is_gauss_newton=True)
 
 
 class CurvatureProducts:
@@ -30,7 +57,7 @@ class CurvatureProducts:
     network, theta
         The architecture and the minimum, shape (n,).
     landscapes
-        The examples; the loss is the mean over all of them.
+        The examples.
     max_bytes
         Bound on the activations alive at once.
     """
@@ -46,8 +73,11 @@ class CurvatureProducts:
         self._chunk = max(1, min(CHUNK, max_bytes // (8 * 8 * width)))
         self._rows = max(1, max_bytes // (8 * (8 * width * self._chunk + 4 * theta.numel())))
 
-    def hessian(self, directions: Array) -> Array:
-        """Return H v for rows v, shape (k, n): the gradient of the gradient's part along v."""
+    def hessian(self, directions: Array, landscape: int = -1) -> Array:
+        """Return H v for rows v, shape (k, n): the gradient of the gradient's part along v.
+
+        H is of the mean loss of a landscape by index, the largest by default.
+        """
         loss = self.landscapes.loss_function
 
         def product(direction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -57,9 +87,9 @@ class CurvatureProducts:
             moved: Tensor = grad(lambda theta: grad(summed)(theta) @ direction)(self.theta)
             return moved
 
-        return self._all(product, directions)
+        return self._all(product, directions, landscape)
 
-    def gauss_newton(self, directions: Array) -> Array:
+    def gauss_newton(self, directions: Array, landscape: int = -1) -> Array:
         """Return G v for rows v, shape (k, n): G = mean of J^T B J, never negative for our losses.
 
         J is the Jacobian of an example's outputs, B the Hessian of its loss in them (Schraudolph
@@ -80,12 +110,12 @@ class CurvatureProducts:
             pulled: Tensor = pull(bent)[0]
             return pulled
 
-        return self._all(product, directions)
+        return self._all(product, directions, landscape)
 
-    def _all(self, product: Product, directions: Array) -> Array:
+    def _all(self, product: Product, directions: Array, landscape: int) -> Array:
         """Return the means of a product over the examples, a batch of directions at a time."""
         inputs, targets = self.landscapes.inputs, self.landscapes.targets
-        count = self.landscapes.sizes[-1]
+        count = self.landscapes.sizes[landscape]
         result = np.empty(directions.shape)
         batched = vmap(product, in_dims=(0, None, None))
         for begin in range(0, len(directions), self._rows):

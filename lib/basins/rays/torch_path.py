@@ -198,13 +198,15 @@ class TorchEvaluator:
             return None
         return Kept(start, self.theta, self.landscapes, self.chunk, self.points_together)
 
-    def gradients(self, steps: Array) -> Array:
-        """Return the gradients of the mean loss over all examples at ``theta + step``.
+    def gradients(self, steps: Array, landscape: int = -1) -> Array:
+        """Return the gradients of a landscape's mean loss at ``theta + step``.
 
         Parameters
         ----------
         steps
             In weight space, shape (B, n).
+        landscape
+            By index, the largest by default.
 
         Returns
         -------
@@ -213,7 +215,7 @@ class TorchEvaluator:
         """
         result = np.empty(steps.shape)
         inputs, targets = self.landscapes.inputs, self.landscapes.targets
-        count = self.landscapes.sizes[-1]
+        count = self.landscapes.sizes[landscape]
         # What the backward pass keeps is about as much again as the forward pass needs.
         size = max(1, self.points_together // 2)
         for start in range(0, len(steps), size):

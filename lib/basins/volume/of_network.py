@@ -12,7 +12,7 @@ from basins.models.functional import Network
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator
-from basins.rays.products import CurvatureProducts
+from basins.rays.products import CompiledProducts, CurvatureProducts, products_of
 from basins.threads import share_out
 from basins.volume import mlp_curves, mlp_trajectories
 from basins.volume.basin import Basin
@@ -67,9 +67,9 @@ def network_basin(
         return slopes
 
     @functools.cache
-    def curvature() -> CurvatureProducts:
+    def curvature() -> CompiledProducts | CurvatureProducts:
         # Made when first asked for: it holds the examples once more, in float64.
-        return CurvatureProducts(network, theta, whole)
+        return products_of(network, theta, whole)
 
     def hessian_products(directions: Array) -> Array:
         return curvature().hessian(directions * scale) * scale

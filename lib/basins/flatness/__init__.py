@@ -1,0 +1,1 @@
+"""Flatness: sharpness and curvature of minima, and the maps that change them but no output."""
