@@ -19,6 +19,7 @@ VERBS = {
     "rays": "solve the radii of one job's minima in every landscape",
     "volume": "turn the radii of one job into volumes",
     "estimate": "measure volumes of one job's minima by annealing and the like",
+    "flatness": "measure sharpness and curvature of one job's minima",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
@@ -70,7 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
             "--slow-path", action="store_true", help="by the plain reference, to compare with"
         )
     add(verb("volume"), "--study", "--job", "--rays", "--output")
-    add(verb("estimate"), "--study", "--job", "--receipt", "--minima", "--output")
+    for name in ("estimate", "flatness"):
+        add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")
     add(figure, "--cube")

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from basins.cube import schema
+from basins.cube.variable import PROJECT
 from basins.directions.coordinates import default_r_max, scaling
 from basins.losses import LossFunction
 from basins.models.functional import Network
@@ -31,7 +32,7 @@ RADIUS = {
     "long_name": "radius",
     "units": "unit of coordinates",
     "formula": "r(u): distance along u where the loss first reaches the threshold, at most r_max",
-    "references": schema.PROJECT,
+    "references": PROJECT,
 }
 
 

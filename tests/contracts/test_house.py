@@ -30,6 +30,7 @@ ORDER = [
     "directions",
     "rays",
     "volume",
+    "flatness",
     "cube",
     "figures",
     "plan",

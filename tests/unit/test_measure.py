@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from basins import measure
 from basins.cube import schema
+from basins.cube.variable import BASIN, MINIMUM
 from basins.measure import measure_model
 from basins.rays.evaluators import evaluator_of
 from basins.rays.numba_path import NumbaEvaluator
@@ -79,7 +80,7 @@ def test_the_dataset_has_the_cubes_names_dims_and_attributes(seed):
         model, inputs, targets, thresholds=[0.3, 0.5], landscape_sizes=[10, 40], directions=12
     )
     table = schema.ROOT | schema.RAYS
-    own = set(schema.MINIMUM)
+    own = set(MINIMUM)
     for name, variable in measured.data_vars.items():
         assert variable.attrs["long_name"]
         assert variable.attrs["units"]
@@ -89,7 +90,7 @@ def test_the_dataset_has_the_cubes_names_dims_and_attributes(seed):
         assert variable.dims == tuple(dim for dim in table[name].dims if dim not in own)
         assert variable.dtype == table[name].dtype, name
     volumes = {name for name, variable in schema.ROOT.items() if "estimator" in variable.dims}
-    basins = {name for name, variable in schema.ROOT.items() if variable.dims == schema.BASIN}
+    basins = {name for name, variable in schema.ROOT.items() if variable.dims == BASIN}
     assert volumes | basins | {"landscape_loss"} <= set(measured.data_vars)
     assert measured.landscape_size.values.tolist() == [10, 40]
     assert measured.estimator.values.tolist() == ["rays"]

@@ -11,64 +11,16 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-import yaml
+from by_hand import failing, run, run_study
 
-from basins import cli, device
+from basins import device
 from basins.cube.read import open_cube
 from basins.progress import progress
 from basins.study import jobs
-from basins.study.load import load_study
 from basins.training import checkpoint
 from basins.training.loop import train as train_minima
 from basins.verbs import estimating, measuring
 from basins.volume import ball, of_minimum
-
-TINY = Path(__file__).parents[1] / "studies" / "tiny.yaml"
-
-
-def run(*arguments):
-    cli.main([str(argument) for argument in arguments])
-
-
-def run_study(path, *how):
-    """Run every verb of a study in order, as the workflow does; `how` goes to train and rays."""
-    study = load_study(path)
-    for name in study.datasets:
-        receipt = jobs.dataset_file(study, name)
-        run("fetch", "--study", path, "--dataset", name, "--output", receipt)
-    for job in jobs.expand(study):
-        receipt, places = (
-            jobs.receipt_of(study, job.id),
-            [
-                place(study, job.id)
-                for place in (jobs.minima_file, jobs.rays_file, jobs.volumes_file)
-            ],
-        )
-        common = ["--study", path, "--job", job.id]
-        run("train", *common, "--receipt", receipt, "--output", places[0], *how)
-        measured = ["--minima", places[0], "--output", places[1]]
-        run("rays", *common, "--receipt", receipt, *measured, *how)
-        run("volume", *common, "--rays", places[1], "--output", places[2])
-        if "estimate" in jobs.verbs(study):
-            data = ["--receipt", receipt, "--minima", places[0]]
-            run("estimate", *common, *data, "--output", jobs.estimates_file(study, job.id))
-    run("cube", "--study", path, "--output", jobs.cube_file(study))
-    return study
-
-
-@pytest.fixture
-def study_file(tmp_path, monkeypatch):
-    """Return a function that writes the tiny study, edited, into an empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def make(**keys):
-        mapping = yaml.safe_load(TINY.read_text()) | keys
-        path = tmp_path / "study.yaml"
-        path.write_text(yaml.safe_dump(mapping))
-        return path
-
-    return make
 
 
 def test_whole_path_with_own_model_and_data_set(study_file, tmp_path, capsys):
@@ -150,16 +102,6 @@ def test_diverged_training_is_kept_and_marked(study_file):
     with open_cube(jobs.cube_file(study)) as cube:
         assert (cube.training_status == 3).all()
         assert cube.log_volume.isnull().all()
-
-
-def failing(capsys, *arguments):
-    """Run a verb that must fail; return what it says."""
-    with pytest.raises(SystemExit) as stopped:
-        run(*arguments)
-    assert stopped.value.code == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "Traceback" not in said
-    return said
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "other kind", "other study"])

@@ -1,6 +1,6 @@
 """The cube: job files -> one netCDF-4 file.
 
-Requires: STUDY, minima, rays and volumes of every job, and estimates if the study asks for them.
+Requires: STUDY, minima, rays and volumes of every job, and estimates and flatness if asked for.
 Provides: the cube, whose schema is results/README.md.
 """
 
@@ -16,6 +16,11 @@ rule cube:
             jobs.estimates_file(STUDY, job.id)
             for job in jobs.expand(STUDY)
             if jobs.asking_estimators(STUDY)
+        ],
+        flatness=[
+            jobs.flatness_file(STUDY, job.id)
+            for job in jobs.expand(STUDY)
+            if STUDY.measure.flatness
         ],
     output:
         cube=jobs.cube_file(STUDY),

@@ -1,8 +1,9 @@
-"""Measuring: minima -> rays -> volumes, and minima -> estimates.
+"""Measuring: minima -> rays -> volumes, minima -> estimates, and minima -> flatness.
 
 Requires: STUDY, minima, and the receipt of the job's data set.
 Provides: radii of every minimum in every landscape (expensive, done once), the volumes computed
-          from them (cheap), and volumes by estimators that ask the network again (if named).
+          from them (cheap), and if named volumes by estimators that ask the network again, and
+          sharpness and curvature.
 """
 
 
@@ -103,4 +104,39 @@ rule estimate:
         " --receipt {input.receipt:q}"
         " --minima {input.minima:q}"
         " --output {output.estimates:q}"
+        " --log {log:q}"
+
+
+rule flatness:
+    """Measure sharpness and curvature of the minima of one job in every landscape."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        flatness=jobs.flatness_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "flatness", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "flatness", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("flatness", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("flatness", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "flatness"),
+    message:
+        "Measuring flatness of {wildcards.job}"
+    shell:
+        "basins flatness"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.flatness:q}"
         " --log {log:q}"

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from basins.cube import schema
+from basins.cube.variable import MINIMUM, Variable
 
 HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
-`volumes/` and, if the study names further estimators, `estimates/` (one file a job), `cube.nc`,
+`volumes/`, if the study names them `estimates/` and `flatness/` (one file a job), `cube.nc`,
 `figures/`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
@@ -37,6 +38,9 @@ TITLES = {
 }
 
 
+MORE = {"/": "And, if the study names the measure (`measure.flatness`):"}
+
+
 def specification() -> str:
     """Return the Markdown page."""
     parts = [HEAD.format(conventions=schema.CONVENTIONS), "\n## Coordinates\n\n"]
@@ -49,6 +53,10 @@ def specification() -> str:
         )
         parts.append("\n|---|---|---|---|---|---|\n")
         parts += [_row(name, variable) for name, variable in table.items()]
+        if group in schema.MORE:
+            parts.append(f"\n{MORE[group]}\n\n| variable | dims | type | unit | meaning | source |")
+            parts.append("\n|---|---|---|---|---|---|\n")
+            parts += [_row(name, variable) for name, variable in schema.MORE[group].items()]
     parts.append(
         "\n## `/provenance`\n\nOne entry a job file: `verb`, `device`, `dtype`, `wall_seconds` "
         "(s), `peak_bytes` (byte), `libraries`, `created_at`.\n"
@@ -63,11 +71,11 @@ def generate(root: Path) -> None:
     path.write_text(specification(), encoding="utf-8")
 
 
-def _row(name: str, variable: schema.Variable) -> str:
+def _row(name: str, variable: Variable) -> str:
     meaning = f"{variable.long_name}: {variable.formula}"
     if variable.flags:
         flags = ", ".join(f"{value} {word}" for value, word in enumerate(variable.flags))
         meaning += f" ({flags})"
-    dims = ", ".join(variable.dims).replace(", ".join(schema.MINIMUM), "*minimum*")
+    dims = ", ".join(variable.dims).replace(", ".join(MINIMUM), "*minimum*")
     cells = [f"`{name}`", dims, variable.dtype, variable.units, meaning, variable.references]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"

@@ -13,8 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from basins.cube import schema
+from basins.cube.flatness_table import FLATNESS, FLATNESS_BY_MEASURE
 from basins.cube.provenance import source_revision
 from basins.cube.read import open_job
+from basins.cube.variable import MINIMUM, VOLUME, Variable
 from basins.cube.write import whole_hdf5
 from basins.study import jobs
 from basins.study.load import study_sha256, study_text
@@ -35,13 +37,19 @@ FROM_MINIMA = (
 )
 FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")
 FROM_ESTIMATES = tuple(BY_BASIN)
-BY_ESTIMATOR = tuple(name for name, one in schema.ROOT.items() if one.dims == schema.VOLUME)
+BY_ESTIMATOR = tuple(name for name, one in schema.ROOT.items() if one.dims == VOLUME)
 FROM_VOLUMES = tuple(
     name
     for name in schema.ROOT
     if name not in (*FROM_MINIMA, *FROM_RAYS, *FROM_ESTIMATES, *BY_ESTIMATOR, "num_parameters")
 )
-VERBS = {"minima": "train", "rays": "rays", "volumes": "volume", "estimates": "estimate"}
+VERBS = {
+    "minima": "train",
+    "rays": "rays",
+    "volumes": "volume",
+    "estimates": "estimate",
+    "flatness": "flatness",
+}
 
 
 @dataclass
@@ -82,7 +90,7 @@ def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _:
 def axes(study: Study) -> dict[str, list[Any]]:
     """Return the labels of every dimension of the root, sorted and unique."""
     volume = study.measure.volume
-    return {
+    labels: dict[str, list[Any]] = {
         "model": sorted(study.models),
         "dataset": sorted(study.datasets),
         "recipe": sorted(study.recipes),
@@ -92,6 +100,24 @@ def axes(study: Study) -> dict[str, list[Any]]:
         "threshold": volume.thresholds,
         "estimator": sorted(volume.estimators),
     }
+    return labels | _flatness_axes(study)
+
+
+def _flatness_axes(study: Study) -> dict[str, list[Any]]:
+    """Return the labels of the dimensions that only measures of flatness have."""
+    options = study.measure.flatness_options
+    found: dict[str, list[Any]] = {}
+    if "sharpness" in study.measure.flatness:
+        found["box_size"] = options.box_sizes
+    if "spectrum" in study.measure.flatness:
+        found["eigenvalue"] = list(range(options.num_eigenvalues))
+    return found
+
+
+def flatness_table(study: Study) -> dict[str, Variable]:
+    """Return the variables of the measures of flatness that a study asks for."""
+    named = sorted(study.measure.flatness)
+    return {k: v for name in named for k, v in FLATNESS_BY_MEASURE[name].items()}
 
 
 def _place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
@@ -113,7 +139,10 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     sizes = {dim: len(values) for dim, values in labels.items()}
     sizes["step"] = min(200, max(recipe.epochs for recipe in study.recipes.values()))
     tables = _Tables(
-        root={name: _empty(variable, sizes) for name, variable in schema.ROOT.items()},
+        root={
+            name: _empty(variable, sizes)
+            for name, variable in (schema.ROOT | flatness_table(study)).items()
+        },
         history={name: _empty(variable, sizes) for name, variable in schema.HISTORY.items()},
         normalization=[""] * len(study.datasets),
     )
@@ -147,6 +176,12 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                 _put_estimators(tables, place, labels["estimator"], others, file)
                 _note(tables, job, file)
             advance(1)
+        if study.measure.flatness:
+            with _open(study, job, "flatness") as file:
+                for name in flatness_table(study):
+                    tables.root[name][place] = file[name][()]
+                _note(tables, job, file)
+            advance(1)
     if above.threshold_kind == "loss":
         status = tables.root["training_status"]
         is_above = tables.root["train_loss"] >= above.thresholds[-1]
@@ -164,7 +199,7 @@ def _put_estimators(
             tables.root[name][(*place, ..., labels.index(estimator))] = values[..., index]
 
 
-def _empty(variable: schema.Variable, sizes: dict[str, int]) -> NDArray[Any]:
+def _empty(variable: Variable, sizes: dict[str, int]) -> NDArray[Any]:
     shape = [sizes[dim] for dim in variable.dims]
     return np.full(shape, variable.missing, dtype=variable.dtype)
 
@@ -178,9 +213,9 @@ def _note(tables: _Tables, job: jobs.Job, file: h5py.File) -> None:
 
 def _root(study: Study, tables: _Tables) -> xr.Dataset:
     volume = study.measure.volume
-    labels = axes(study)
+    labels, described = axes(study), schema.ROOT | FLATNESS
     dataset = xr.Dataset(
-        {name: (schema.ROOT[name].dims, values) for name, values in tables.root.items()},
+        {name: (described[name].dims, values) for name, values in tables.root.items()},
         coords=labels
         | {
             "input_normalization": ("dataset", tables.normalization),
@@ -205,7 +240,7 @@ def _root(study: Study, tables: _Tables) -> xr.Dataset:
 
 
 def _history(study: Study, tables: _Tables) -> xr.Dataset:
-    labels = {dim: values for dim, values in axes(study).items() if dim in schema.MINIMUM}
+    labels = {dim: values for dim, values in axes(study).items() if dim in MINIMUM}
     dataset = xr.Dataset(
         {name: (schema.HISTORY[name].dims, values) for name, values in tables.history.items()},
         coords=labels,
@@ -225,7 +260,8 @@ def _provenance(tables: _Tables) -> xr.Dataset:
 
 
 def _write_rays(study: Study, path: Path, advance: Callable[[int], None]) -> None:
-    labels = {dim: values for dim, values in axes(study).items() if dim != "estimator"}
+    dims = {dim for variable in schema.RAYS.values() for dim in variable.dims}
+    labels = {dim: values for dim, values in axes(study).items() if dim in dims}
     labels["direction"] = list(range(study.measure.volume.directions))
     with h5netcdf.File(path, "a") as file:
         group = file.create_group("rays")
@@ -252,9 +288,9 @@ def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
         variable.attrs["long_name"], variable.attrs["units"], _ = schema.COORDINATES[dim]
 
 
-def _create(group: Any, name: str, variable: schema.Variable, labels: dict[str, list[Any]]) -> None:
+def _create(group: Any, name: str, variable: Variable, labels: dict[str, list[Any]]) -> None:
     # One minimum a chunk: read alone, written once.
-    chunk = [1 if dim in schema.MINIMUM else len(labels[dim]) for dim in variable.dims]
+    chunk = [1 if dim in MINIMUM else len(labels[dim]) for dim in variable.dims]
     is_float = variable.dtype.startswith("float")
     created = group.create_variable(
         name,

@@ -5,19 +5,15 @@ The specification in results/README.md is generated from it, files are written w
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-CONVENTIONS = "basins-1"
+from basins.cube.flatness_table import FLATNESS
+from basins.cube.variable import BASIN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
 
-MINIMUM = ("model", "dataset", "recipe", "train_size", "seed")
-LANDSCAPE = (*MINIMUM, "landscape_size")
-BASIN = (*LANDSCAPE, "threshold")
-VOLUME = (*BASIN, "estimator")
-RAY = (*BASIN, "direction")
+CONVENTIONS = "basins-1"
 
 FAN = "Fan, Sandlund, Ko 2025, arXiv 2511.04808"
 LI = "Li et al. 2018, arXiv 1712.09913, section 4"
@@ -25,7 +21,6 @@ DINH = "Dinh et al. 2017, arXiv 1703.04933, definition 1"
 VEHTARI = "Vehtari et al. 2024, Pareto smoothed importance sampling, section 3"
 SMITH = "Smith and Le 2017, arXiv 1710.06451, equation 15"
 EFRON = "Efron 1979, Bootstrap methods"
-PROJECT = "this project, docs/numerics.md"
 VOLUMES = "this project, docs/volumes.md"
 
 TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged")
@@ -38,54 +33,6 @@ VOLUME_STATUS = (
 )
 
 
-@dataclass(frozen=True)
-class Variable:
-    """One variable of the cube.
-
-    Attributes
-    ----------
-    dims
-        Its dimensions, in order.
-    dtype
-        NumPy name of its type; floats are NaN and flags 0 where something is missing.
-    long_name, units, formula, references
-        As written into the file.
-    flags
-        Meanings of the values 0, 1, ... of a flag.
-    ancillary
-        Variables that hold its error.
-    """
-
-    dims: tuple[str, ...]
-    dtype: str
-    long_name: str
-    units: str
-    formula: str
-    references: str = PROJECT
-    flags: tuple[str, ...] = ()
-    ancillary: tuple[str, ...] = ()
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the attributes the variable is written with."""
-        attributes: dict[str, Any] = {
-            "long_name": self.long_name,
-            "units": self.units,
-            "formula": self.formula,
-            "references": self.references,
-        }
-        if self.flags:
-            attributes["flag_values"] = np.arange(len(self.flags), dtype=np.int8)
-            attributes["flag_meanings"] = " ".join(self.flags)
-        if self.ancillary:
-            attributes["ancillary_variables"] = " ".join(self.ancillary)
-        return attributes
-
-    @property
-    def missing(self) -> Any:
-        """What stands where nothing was measured."""
-        return np.nan if self.dtype.startswith("float") else np.zeros((), self.dtype)[()]
-
-
 COORDINATES = {
     "model": ("model", "1", "name of the architecture"),
     "dataset": ("data set", "1", "name of the data set"),
@@ -95,6 +42,8 @@ COORDINATES = {
     "landscape_size": ("examples of the landscape", "1", "size of the prefix the loss averages"),
     "threshold": ("threshold", "nat", "loss, or rise of the loss, that bounds the basin"),
     "estimator": ("volume estimator", "1", "how the volume is measured"),
+    "box_size": ("size of the box", "1", "epsilon: half widths are epsilon (|theta_i| + 1)"),
+    "eigenvalue": ("eigenvalue", "1", "from the largest down, from 0"),
     "measure": ("measure of volume", "1", "what volume means"),
     "volume_coordinates": ("coordinates of volume", "1", "unit of the radius"),
     "threshold_kind": ("kind of threshold", "1", "loss, or excess over the minimum's own loss"),
@@ -265,11 +214,13 @@ HISTORY = {
 }
 
 GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
+# What a group may hold beside what it must.
+MORE = {"/": FLATNESS}
 
 
 def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:
     """Return `dataset` with the attributes of the table on its variables and coordinates."""
-    table = GROUPS[group]
+    table = GROUPS[group] | MORE.get(group, {})
     for name in dataset.data_vars:
         dataset[name].attrs = table[str(name)].attributes()
     for name in dataset.coords:
@@ -286,8 +237,11 @@ def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:
 
 def validate(dataset: xr.Dataset, group: str) -> None:
     """Raise ValueError, naming the variable, unless `dataset` is as the table says."""
-    for name, variable in GROUPS[group].items():
+    more = MORE.get(group, {})
+    for name, variable in (GROUPS[group] | more).items():
         if name not in dataset:
+            if name in more:
+                continue
             raise ValueError(f"{group}: variable {name} is missing")
         found = dataset[name]
         if found.dims != variable.dims or found.dtype != np.dtype(variable.dtype):

@@ -5,8 +5,8 @@ of a job share one batch of products. Vectors are kept and made orthogonal to al
 (Parlett 1998, *The Symmetric Eigenvalue Problem*, section 6.9: twice is enough).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 # (which matrices (k,), vectors (k, n)) -> products (k, n)
 Product = Callable[[Rows, Array], Array]
+OneProduct = Callable[[Array], Array]  # vectors (k, n) -> products (k, n) of one matrix
 
 MAX_STEPS = 300
 TOLERANCE = 1e-6  # of an eigenvector's residual, in units of the spectral norm
@@ -190,4 +191,11 @@ def extremes(
         residuals=residuals,
         is_converged=np.nanmax(residuals, axis=1) <= tolerance * size,
         num_products=found.num_steps,
+    )
+
+
+def joined(parts: Sequence[Extremes]) -> Extremes:
+    """Return the rows of several one after another."""
+    return Extremes(
+        *(np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(Extremes))
     )

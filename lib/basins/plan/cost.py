@@ -16,6 +16,10 @@ from torch import Tensor, nn
 
 from basins import device as devices
 from basins.datasets import load as datasets
+from basins.flatness.ascent import RESTARTS, STEPS
+from basins.flatness.keskar2017sharpness import ITERATIONS
+from basins.flatness.kwon2021sharpness import NUM_DRAWS
+from basins.flatness.of_minima import FULL_SPECTRUM
 from basins.losses import num_outputs
 from basins.models.functional import Network, build
 from basins.models.linear_start import linear_start
@@ -57,6 +61,8 @@ COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
+LBFGSB_LOSSES = 4  # of one iteration: a loss and a gradient, now and then twice
+LANCZOS_STEPS = 100  # or so, until the ends of a spectrum have converged
 
 
 @dataclass(frozen=True)
@@ -351,6 +357,26 @@ def points_asked(study: Study, num_parameters: int) -> tuple[float, float]:
     return basin, 4.0 * num_parameters if has_hessian else 0.0
 
 
+def survey_points(study: Study, num_parameters: int) -> tuple[float, float]:
+    """Return the losses that measures of flatness ask for: of each landscape, and of the test set.
+
+    A gradient counts as two losses, a product with the Hessian as four.
+    """
+    measures, options = study.measure.flatness, study.measure.flatness_options
+    ascent = RESTARTS * (1 + 3 * STEPS)
+    boxes = 2 * len(options.box_sizes) * (LBFGSB_LOSSES * ITERATIONS + ascent)
+    sharpness = boxes + 2 * ascent + 4 * NUM_DRAWS if "sharpness" in measures else 0.0
+    whole = 4.0 * num_parameters
+    if num_parameters > FULL_SPECTRUM:
+        whole = 4.0 * options.num_probes * options.num_steps
+    trace = 4.0 * options.num_products if num_parameters > FULL_SPECTRUM else 0.0
+    ends = 4.0 * LANCZOS_STEPS
+    hessian = whole + trace + ends if "spectrum" in measures else 0.0
+    gauss_newton = whole + trace + ends if "gauss_newton" in measures else 0.0
+    evidence = whole if "evidence" in measures and "spectrum" not in measures else 0.0
+    return sharpness + hessian + gauss_newton + evidence, hessian + gauss_newton
+
+
 def inside_landscapes(study: Study, job: jobs.Job) -> list[int]:
     """Return the landscapes in which a minimum is expected to lie below the threshold.
 
@@ -393,5 +419,14 @@ def counts(
         basin, landscape = points_asked(study, network.num_parameters)
         each = len(job.seeds) * (basin * len(volume.thresholds) + landscape)
         return estimate_counts(network, each * len(sizes), each * sum(sizes))
+    if verb == "flatness":
+        cells, tests = len(job.seeds) * len(study.landscape_sizes), len(job.seeds)
+        each, on_test = survey_points(study, network.num_parameters)
+        examples = each * len(job.seeds) * sum(study.landscape_sizes)
+        points = each * cells + on_test * tests
+        counted = estimate_counts(network, points, examples + on_test * tests * facts.num_test)
+        # No point is moved by a shape.
+        counted[ESTIMATE.index("shape_operations")] = 0
+        return counted
     basins = len(job.seeds) * len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([basins, basins * volume.directions], dtype=np.float64)

@@ -3,6 +3,9 @@
 import math
 
 from basins.device import MAX_BYTES, rays_together
+from basins.flatness.keskar2017sharpness import SUBSPACE
+from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
+from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
 from basins.plan import cost
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
@@ -41,6 +44,16 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         passes = NUM_CHAINS * (8 * n + 12 * min(CHUNK, study.landscape_sizes[-1]) * network.widest)
         matrices = 4 * n**2 if hessian else 0
         return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
+    if verb == "flatness":
+        n, size = network.num_parameters, study.landscape_sizes[-1]
+        cells = seeds * len(study.landscape_sizes)
+        bases = min(BASES_BYTES, 8 * cells * n * min(n, KRYLOV_STEPS))
+        vectors = 8 * n * max(study.measure.flatness_options.num_products, SUBSPACE)
+        spectra = 8 * n * min(n, 2 * study.measure.flatness_options.num_probes * KRYLOV_STEPS)
+        # Examples twice in float64 and those of the test beside them, for losses and for curvature.
+        examples = 4 * seeds * (subset + example * facts.num_test)
+        passes = 24 * min(CHUNK, size) * network.widest * 64
+        return data + subset + examples + bases + vectors + spectra + min(passes, 2 * MAX_BYTES)
     size = study.landscape_sizes[-1]
     together = min(seeds, rays_together(subset))
     batch = network.rays_together(size)
@@ -60,6 +73,10 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     cells = len(study.landscape_sizes) * len(volume.thresholds)
     if verb == "train":
         return seeds * 4.0 * network.num_parameters
+    if verb == "flatness":
+        options = study.measure.flatness_options
+        each = 30 + 4 * len(options.box_sizes) + options.num_eigenvalues
+        return seeds * 8.0 * len(study.landscape_sizes) * each
     if verb == "rays":
         return seeds * (8.0 + 2 + 8) * cells * volume.directions
     return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))

@@ -14,8 +14,18 @@ from basins.study.schema import Study
 # CUDA's own libraries, on a machine where no job of it was ever measured.
 UNKNOWN_GPU_BYTES = 4e9
 # Volumes run one after the other in one job of the cluster, which adds their times up.
-LEAST_MINUTES = {"train": 10, "rays": 10, "volume": 1, "estimate": 10, "cube": 10, "figure": 10}
-ON_GPU = ("train", "rays", "estimate")
+LEAST_MINUTES = {
+    "train": 10,
+    "rays": 10,
+    "volume": 1,
+    "estimate": 10,
+    "flatness": 10,
+    "cube": 10,
+    "figure": 10,
+}
+ON_GPU = ("train", "rays", "estimate", "flatness")
+# Both ask networks for losses, gradients and products at points of their own choice.
+PRICED_AS = {"flatness": "estimate"}
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,12 @@ class Pricer:
     def _price(self, job: jobs.Job, verb: str, at_worst: bool) -> tuple[float, float, float]:
         prices = self.cpu if verb == "volume" else self.compute
         counted = cost.counts(self.study, job, verb, prices.per_ray, at_worst)
-        seconds = prices.start_seconds[verb] + prices.price(verb, counted)
+        priced = PRICED_AS.get(verb, verb)
+        seconds = prices.start_seconds[priced] + prices.price(priced, counted)
         if verb != "volume":
             facts = cost.data_facts(job.dataset, self.study.data_root)
             seconds += prices.data_seconds_per_byte * facts.num_bytes
-        peak = prices.start_bytes[verb] + memory.peak_bytes(self.study, job, verb)
+        peak = prices.start_bytes[priced] + memory.peak_bytes(self.study, job, verb)
         return seconds, peak, memory.result_bytes(self.study, job, verb)
 
     def cube(self) -> tuple[float, float, float]:

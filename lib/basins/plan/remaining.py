@@ -12,6 +12,8 @@ from basins.study.schema import Study, StudyError
 # Keys of a study on which each verb's results depend beside its recipe; as in `jobs.fingerprint`.
 TRAIN_KEYS = ("subset_seed", "initialization_seed", "class_balanced", "device", "threads")
 RAYS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.volume")
+FLATNESS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.flatness")
+KEYS = {"train": TRAIN_KEYS, "flatness": FLATNESS_KEYS}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> s
         return ""
     if found is None:
         return "damaged"
-    keys = [f"recipes.{job.recipe}", *(TRAIN_KEYS if verb == "train" else RAYS_KEYS)]
+    keys = [f"recipes.{job.recipe}", *KEYS.get(verb, RAYS_KEYS)]
     words = [text for text in changed if text.startswith(tuple(keys))]
     return "; ".join(words) or "made by another version of the study"
 

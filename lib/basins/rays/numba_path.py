@@ -177,16 +177,21 @@ class NumbaEvaluator:
         NDArray
             Float64, shape (B, n).
         """
+        result = np.empty(vectors.shape)
+
+        def work(rows: slice) -> None:
+            result[rows] = self.products_of(vectors[rows], landscape, is_gauss_newton)
+
+        count = int(self.problem.sizes[landscape])
+        share_out(work, len(vectors), 5 * vectors.size * count)
+        return result
+
+    def products_of(self, vectors: Array, landscape: int, is_gauss_newton: bool) -> Array:
+        """Return what `products` does, in the thread that asks."""
         problem = self._of_first(self._count(landscape))
         given = np.ascontiguousarray(vectors, dtype=self.theta.dtype)
         result = np.empty(given.shape)
-
-        def work(rows: slice) -> None:
-            mlp_products.mean_products(
-                self.theta, problem, given[rows], is_gauss_newton, result[rows]
-            )
-
-        share_out(work, len(given), 5 * given.size * int(problem.edges[-1]))
+        mlp_products.mean_products(self.theta, problem, given, is_gauss_newton, result)
         return result
 
     def _count(self, landscape: int) -> int:

@@ -5,8 +5,9 @@ Nothing is differenced here: by compiled code for fully connected networks on a 
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +19,10 @@ from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes, chunks
 from basins.rays.numba_path import NumbaEvaluator, is_understood
 from basins.rays.torch_path import CHUNK, widest_activation
+from basins.threads import share_out
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 # (direction (n,), inputs, targets) -> the matrix of their summed loss times the direction
 Product = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -33,12 +36,81 @@ def products_of(
     return CurvatureProducts(network, theta, landscapes)
 
 
+class Cells(NamedTuple):
+    """Which matrices are multiplied: of each row its minimum and its landscape, by index (k,)."""
+
+    minima: Rows
+    landscapes: Rows
+
+
+def products_together(
+    each: Sequence["CompiledProducts | CurvatureProducts"],
+    cells: Cells,
+    directions: Array,
+    is_gauss_newton: bool = False,
+) -> Array:
+    """Return products of many matrices, each with some rows.
+
+    Parameters
+    ----------
+    each
+        The curvature at each minimum.
+    cells
+        Of each row which matrix.
+    directions
+        Float64, shape (k, n).
+    is_gauss_newton
+        Gauss-Newton matrices, else Hessians.
+
+    Returns
+    -------
+    NDArray
+        Float64, shape (k, n).
+    """
+    order = np.lexsort((cells.landscapes, cells.minima))
+    result = np.empty(directions.shape)
+    compiled = [one for one in each if isinstance(one, CompiledProducts)]
+    if len(compiled) < len(each):
+        for minimum, landscape, rows in _runs(cells, order):
+            one = each[minimum]
+            product = one.gauss_newton if is_gauss_newton else one.hessian
+            result[rows] = product(directions[rows], landscape)
+        return result
+
+    def work(part: slice) -> None:
+        for minimum, landscape, rows in _runs(cells, order[part]):
+            one = compiled[minimum]
+            result[rows] = one.in_this_thread(directions[rows], landscape, is_gauss_newton)
+
+    # All rows are shared out at once, whichever minimum they are of.
+    count = max(one.num_examples(-1) for one in compiled)
+    share_out(work, len(order), 5 * directions.size * count)
+    return result
+
+
+def _runs(cells: Cells, order: Rows) -> Iterator[tuple[int, int, Rows]]:
+    """Yield each minimum and landscape with its rows, from rows in their order."""
+    keys = np.stack([cells.minima[order], cells.landscapes[order]])
+    ends = np.flatnonzero((np.diff(keys, axis=1) != 0).any(axis=0)) + 1
+    for rows in np.split(order, ends):
+        if len(rows):
+            yield int(cells.minima[rows[0]]), int(cells.landscapes[rows[0]]), rows
+
+
 class CompiledProducts:
     """What `CurvatureProducts` gives, of a network and examples that compiled code understands."""
 
     def __init__(self, network: Network, theta: Tensor, landscapes: Landscapes) -> None:
         exact = landscapes.to(theta.device, torch.float64)
         self._evaluator = NumbaEvaluator(network, theta.double(), exact)
+
+    def num_examples(self, landscape: int) -> int:
+        """Return how many examples a landscape has."""
+        return int(self._evaluator.problem.sizes[landscape])
+
+    def in_this_thread(self, directions: Array, landscape: int, is_gauss_newton: bool) -> Array:
+        """Return products with rows, shape (k, n), without other threads."""
+        return self._evaluator.products_of(directions, landscape, is_gauss_newton)
 
     def hessian(self, directions: Array, landscape: int = -1) -> Array:
         """Return H v for rows v, shape (k, n); see `CurvatureProducts.hessian`."""

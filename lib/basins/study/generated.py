@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from basins.study.schema import Measure, Recipe, Strict, Study, VolumeMeasure
+from basins.study.schema import FlatnessOptions, Measure, Recipe, Strict, Study, VolumeMeasure
 
 SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("A study", Study, ""),
     ("A recipe", Recipe, "recipes.<name>."),
     ("What is measured", Measure, "measure."),
     ("Volumes", VolumeMeasure, "measure.volume."),
+    ("Flatness", FlatnessOptions, "measure.flatness_options."),
 ]
 
 HEAD = """# Studies
@@ -56,5 +57,7 @@ def _row(record: type[Strict], prefix: str, key: str) -> str:
     if field.default is PydanticUndefined:
         default = "required"
     else:
-        default = "" if field.default in (None, "", []) else f"`{json.dumps(field.default)}`"
+        given = field.default
+        is_shown = given not in (None, "", []) and not isinstance(given, Strict)
+        default = f"`{json.dumps(given)}`" if is_shown else ""
     return f"| `{prefix}{key}` | {default} | {field.description} |\n"

@@ -106,7 +106,13 @@ def _jobs_of(
 
 def verbs(study: Study) -> tuple[str, ...]:
     """Return the verbs that each job block of a study goes through, in order."""
-    return ("train", "rays", "volume", *(["estimate"] if asking_estimators(study) else []))
+    return (
+        "train",
+        "rays",
+        "volume",
+        *(["estimate"] if asking_estimators(study) else []),
+        *(["flatness"] if study.measure.flatness else []),
+    )
 
 
 def asking_estimators(study: Study) -> list[str]:
@@ -127,7 +133,7 @@ def fingerprint(study: Study, job_id: str, verb: str) -> str:
     study, job_id
         The job.
     verb
-        ``train``, ``rays``, ``volume`` or ``estimate``.
+        ``train``, ``rays``, ``volume``, ``estimate`` or ``flatness``.
     """
     return fingerprint_of(study, find(study, job_id), verb)
 
@@ -140,7 +146,11 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
         "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
         "device": [study.device, study.threads],
     }
-    if verb != "train":
+    if verb == "flatness":
+        measure = study.measure
+        options = measure.flatness_options.model_dump(mode="json")
+        facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
+    elif verb != "train":
         volume = study.measure.volume.model_dump(mode="json")
         asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
         facts["rays"] = [study.study, study.landscape_sizes, volume]
@@ -199,6 +209,11 @@ def estimates_file(study: Study, job_id: str) -> Path:
     return results_folder(study) / "estimates" / f"{job_id}.h5"
 
 
+def flatness_file(study: Study, job_id: str) -> Path:
+    """Return where the flatness of a job's minima is written."""
+    return results_folder(study) / "flatness" / f"{job_id}.h5"
+
+
 def job_file(study: Study, job_id: str, verb: str) -> Path:
     """Return where `verb` writes the result of a job."""
     files = {
@@ -206,6 +221,7 @@ def job_file(study: Study, job_id: str, verb: str) -> Path:
         "rays": rays_file,
         "volume": volumes_file,
         "estimate": estimates_file,
+        "flatness": flatness_file,
     }
     return files[verb](study, job_id)
 

@@ -145,6 +145,10 @@ def _check(study: Study) -> None:
         )
     _check_thresholds(study)
     _check_recipes(study)
+    _check_distinct("measure.flatness", study.measure.flatness)
+    _check_increasing(
+        "measure.flatness_options.box_sizes", study.measure.flatness_options.box_sizes
+    )
 
 
 def _check_distinct(key: str, values: Sequence[Any]) -> None:

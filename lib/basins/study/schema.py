@@ -125,10 +125,61 @@ class VolumeMeasure(Strict):
     )
 
 
+class FlatnessOptions(Strict):
+    """Sizes and efforts of the measures of flatness; all in float64 and weight coordinates."""
+
+    box_sizes: list[PositiveFloat] = Field(
+        default=[5e-4, 1e-3],
+        min_length=1,
+        description="`sharpness`: epsilons of boxes, increasing; half widths are "
+        "epsilon (|theta| + 1)",
+    )
+    subspace: Positive | None = Field(
+        default=None,
+        description="`sharpness`: dimensions of the random subspace, at most n; default 100, or n",
+    )
+    ball_radius: PositiveFloat = Field(
+        default=0.05, description="`sharpness`: radius of the Euclidean ball"
+    )
+    rho: PositiveFloat = Field(
+        default=0.05, description="`sharpness`: radius of adaptive sharpness and length of a step"
+    )
+    sigma: PositiveFloat = Field(
+        default=0.01, description="`sharpness`: standard deviation of average sharpness"
+    )
+    num_eigenvalues: Positive = Field(
+        default=10, description="`spectrum`: how many of the largest eigenvalues"
+    )
+    num_products: Annotated[int, Field(ge=9)] = Field(
+        default=60, description="products with the matrix that a trace takes"
+    )
+    num_probes: Annotated[int, Field(ge=2)] = Field(
+        default=10, description="random vectors of a log-determinant beyond 1,000 parameters"
+    )
+    num_steps: Annotated[int, Field(ge=2)] = Field(
+        default=80, description="steps of Lanczos' method for each of them"
+    )
+    damping: PositiveFloat = Field(
+        default=1e-3, description="added to the eigenvalues of a log-determinant"
+    )
+    prior_precision: PositiveFloat = Field(
+        default=1.0, description="`evidence`: precision of the Gaussian prior on parameters"
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
     volume: VolumeMeasure = Field(description="volumes")
+    flatness: list[Literal["sharpness", "spectrum", "gauss_newton", "evidence"]] = Field(
+        default=[],
+        description="sharpness and curvature in every landscape: `sharpness` (in boxes, balls, one "
+        "step, on average), `spectrum` (eigenvalues, trace, log-determinant of the Hessian), "
+        "`gauss_newton` (the same of that matrix), `evidence`",
+    )
+    flatness_options: FlatnessOptions = Field(
+        default=FlatnessOptions(), description="sizes and efforts of these measures"
+    )
 
 
 class Study(Strict):

@@ -5,6 +5,7 @@ from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
 from basins.verbs.reporting import cube, figure, generate, show
+from basins.verbs.surveying import flatness
 from basins.verbs.training import train
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "estimate",
     "fetch",
     "figure",
+    "flatness",
     "generate",
     "orphans",
     "plan",

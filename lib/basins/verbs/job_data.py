@@ -1,5 +1,6 @@
 """What a job works on: its study, data, network and examples, as the study names them."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,23 @@ def minima_of(
             ),
             r_max=settings.r_max or default_r_max(anchor, scale),
         )
+
+
+def check_subspace(study: Study, num_parameters: int) -> None:
+    """Raise StudyError if the random subspace has more dimensions than the network."""
+    subspace = study.measure.flatness_options.subspace
+    if study.measure.flatness and subspace is not None and subspace > num_parameters:
+        raise StudyError(
+            f"measure.flatness_options.subspace: {subspace} is more than the {num_parameters} "
+            "parameters of a model"
+        )
+
+
+def batched(minima: Iterator[Minimum], size: int, skipped: int = 0) -> Iterator[list[Minimum]]:
+    """Yield runs of at most so many minima, made when they are due, after the first `skipped`."""
+    rest = itertools.islice(minima, skipped, None)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 def find(study: Path, job: str) -> tuple[Study, jobs.Job]:

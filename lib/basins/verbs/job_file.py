@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from basins.cube import schema, write
+from basins.cube.flatness_table import FLATNESS
 from basins.study import jobs
 from basins.study.load import load_study
 from basins.study.schema import StudyError
@@ -18,7 +19,8 @@ def job_file(kind: str, block: jobs.Job, fingerprint: str, variables: dict[str, 
     """Return the root of a job's file, described as the cube's table says."""
     dataset = xr.Dataset(variables, coords={"seed": list(block.seeds)})
     for name, variable in dataset.data_vars.items():
-        described = schema.ROOT.get(str(name)) or schema.RAYS.get(str(name))
+        tables = schema.ROOT | schema.RAYS | FLATNESS
+        described = tables.get(str(name))
         if described is not None:
             variable.attrs = described.attributes()
     dataset.attrs = {

@@ -1,8 +1,7 @@
 """Verbs that measure the minima of one job: rays, and volumes from them."""
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.rays.slow_path import SlowEvaluator, slow_rays
 from basins.study import jobs
 from basins.study.schema import Study
-from basins.verbs.job_data import Minimum, find, minima_of, trained
+from basins.verbs.job_data import Minimum, batched, find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 from basins.volume.from_rays import volumes
 
@@ -90,12 +89,6 @@ def examined(
         )
         for one in minima
     ]
-
-
-def batched(minima: Iterator[Minimum], size: int) -> Iterator[list[Minimum]]:
-    """Yield runs of at most so many minima, made when they are due."""
-    while some := list(itertools.islice(minima, size)):
-        yield some
 
 
 def volume(study: Path, job: str, rays: Path, output: Path) -> None:

@@ -14,7 +14,7 @@ from basins.study import jobs
 from basins.training import checkpoint
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
-from basins.verbs.job_data import find, initial, load, network_of, orders
+from basins.verbs.job_data import check_subspace, find, initial, load, network_of, orders
 from basins.verbs.job_file import job_file, publish
 
 ARITHMETIC = "compiled, 1"  # of unfinished trainings: another number where bits change
@@ -29,6 +29,7 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     datasets.check_receipt(data, receipt)
     recipe = found.recipes[block.recipe]
     network = network_of(block, data, recipe.loss).to(device, torch.float32)
+    check_subspace(found, network.num_parameters)
     order = orders(found, data, block.seeds)[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = jobs.fingerprint(found, block.id, "train")

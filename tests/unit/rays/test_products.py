@@ -9,7 +9,13 @@ from basins import threads
 from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator
-from basins.rays.products import CompiledProducts, CurvatureProducts, products_of
+from basins.rays.products import (
+    Cells,
+    CompiledProducts,
+    CurvatureProducts,
+    products_of,
+    products_together,
+)
 
 CASES = [
     ("linear", "cross_entropy", 3),
@@ -78,6 +84,23 @@ def test_compiled_products_are_torchs(seed, model, loss, outputs):
             np.testing.assert_allclose(
                 found, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max()
             )
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+@pytest.mark.parametrize("is_gauss_newton", [True, False])
+def test_rows_of_several_minima_are_multiplied_together(seed, is_compiled, is_gauss_newton):
+    network, theta, landscapes = problem(seed, "mlp-4-3", "cross_entropy", 3)
+    kind = CompiledProducts if is_compiled else CurvatureProducts
+    each = [kind(network, theta * (1 + k), landscapes) for k in range(2)]
+    random = np.random.default_rng(seed)
+    cells = Cells(random.integers(2, size=9), random.integers(2, size=9))
+    directions = random.normal(size=(9, len(theta)))
+    found = products_together(each, cells, directions, is_gauss_newton)
+    for row in range(9):
+        one = each[cells.minima[row]]
+        product = one.gauss_newton if is_gauss_newton else one.hessian
+        expected = product(directions[row : row + 1], int(cells.landscapes[row]))[0]
+        np.testing.assert_allclose(found[row], expected, rtol=1e-12, atol=1e-14)
 
 
 def test_products_are_differences_of_gradients(seed):

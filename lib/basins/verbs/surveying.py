@@ -1,0 +1,117 @@
+"""The verb that measures the flatness of one job's minima."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from basins import device as devices
+from basins.cube import read
+from basins.cube.flatness_table import FLATNESS
+from basins.cube.provenance import Clock
+from basins.cube.schema import TRAINING_STATUS
+from basins.cube.variable import MINIMUM
+from basins.datasets.subsets import Data
+from basins.flatness.of_minima import CURVATURES, Arrays, Request, Surveyed, measure_minima
+from basins.models.functional import Network
+from basins.progress import progress
+from basins.rays.landscapes import Landscapes
+from basins.study import jobs
+from basins.study.schema import Study
+from basins.training import checkpoint
+from basins.verbs.job_data import batched, check_subspace, find, minima_of, trained
+from basins.verbs.job_file import job_file, publish
+
+
+def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
+    """Measure sharpness and curvature of one job's minima, resuming a killed run."""
+    found, block = find(study, job)
+    if not found.measure.flatness:
+        raise ValueError("measure.flatness: no measure is named, so there is nothing to do")
+    device = devices.set_up(found.device, found.threads)
+    clock = Clock("flatness", device, "float64")
+    data, network, parameters = trained(found, block, receipt, minima)
+    check_subspace(found, network.num_parameters)
+    with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
+        is_diverged = file["training_status"][()] == TRAINING_STATUS.index("diverged")
+    fingerprint = jobs.fingerprint(found, block.id, "flatness")
+    saved = jobs.checkpoint_file(found, block.id, "flatness")
+    # A data set changed and fetched again between kill and resume starts over.
+    key = f"{fingerprint} {data.sha256()}"
+    done, request = _resumed(saved, key), request_of(found)
+    count, landscapes = len(block.seeds), len(found.landscape_sizes)
+    # As many at once as a bound on memory holds with their examples, in float64.
+    num_bytes = found.landscape_sizes[-1] * math.prod(data.input_shape) * 8
+    with progress(f"flatness of {block.id}", count * landscapes, "landscapes") as advance:
+        num_done = sum(len(next(iter(one.values()))) for one in done)
+        advance(num_done * landscapes)
+        ready = minima_of(found, block, data, network, parameters, device)
+        for some in batched(ready, devices.rays_together(num_bytes), num_done):
+            names = [(found.study, one.name, "flatness") for one in some]
+            first = sum(len(next(iter(one.values()))) for one in done)
+            surveyed = [
+                Surveyed(name, one.theta, one.landscapes, data.num_classes, bool(diverged))
+                for name, one, diverged in zip(names, some, is_diverged[first:], strict=False)
+            ]
+            arrays = measure_minima(network, surveyed, request, advance)
+            done.append(arrays | on_test(network, surveyed, data, request))
+            checkpoint.save(saved, key, {"minima": [_tensors(one) for one in done]})
+    variables: dict[str, Any] = {
+        # A job's file has of a minimum's dims the seed alone.
+        name: (FLATNESS[name].dims[len(MINIMUM) - 1 :], np.concatenate([one[name] for one in done]))
+        for name in done[0]
+    }
+    root = job_file("flatness", block, fingerprint, variables)
+    publish(study, block, "flatness", output, {"/": root, "/provenance": clock.record()})
+    checkpoint.discard(saved)
+
+
+def request_of(study: Study) -> Request:
+    """Return what a study asks for."""
+    options = study.measure.flatness_options
+    return Request(
+        measures=study.measure.flatness,
+        box_sizes=options.box_sizes,
+        subspace=options.subspace,
+        ball_radius=options.ball_radius,
+        rho=options.rho,
+        sigma=options.sigma,
+        num_eigenvalues=options.num_eigenvalues,
+        num_products=options.num_products,
+        num_probes=options.num_probes,
+        num_steps=options.num_steps,
+        damping=options.damping,
+        precision=options.prior_precision,
+    )
+
+
+def on_test(network: Network, minima: Sequence[Surveyed], data: Data, request: Request) -> Arrays:
+    """Return the curvature of the test loss, as the study asks for it of the training loss."""
+    measures = [name for name in request.measures if name in CURVATURES]
+    if not measures:
+        return {}
+    examples = torch.from_numpy(data.test_inputs), torch.from_numpy(data.test_targets)
+    tested = [
+        replace(
+            one,
+            names=(*one.names, "test"),
+            landscapes=Landscapes(*examples, (len(data.test_targets),), one.landscapes.loss),
+        )
+        for one in minima
+    ]
+    found = measure_minima(network, tested, replace(request, measures=measures))
+    return {f"test_{name}": values[:, 0] for name, values in found.items()}
+
+
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+def _resumed(path: Path, key: str) -> list[Arrays]:
+    found = checkpoint.load(path, key)
+    minima: Sequence[dict[str, torch.Tensor]] = found["minima"] if found is not None else []
+    return [{name: values.numpy() for name, values in one.items()} for one in minima]

@@ -1,0 +1,70 @@
+"""Studies run verb by verb in one process, as the workflow would."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from basins import cli
+from basins.study import jobs
+from basins.study.load import load_study
+
+TINY = Path(__file__).parent / "studies" / "tiny.yaml"
+
+
+def run(*arguments):
+    cli.main([str(argument) for argument in arguments])
+
+
+def run_study(path, *how):
+    """Run every verb of a study in order, as the workflow does; `how` goes to train and rays."""
+    study = load_study(path)
+    for name in study.datasets:
+        receipt = jobs.dataset_file(study, name)
+        run("fetch", "--study", path, "--dataset", name, "--output", receipt)
+    for job in jobs.expand(study):
+        receipt, places = (
+            jobs.receipt_of(study, job.id),
+            [
+                place(study, job.id)
+                for place in (jobs.minima_file, jobs.rays_file, jobs.volumes_file)
+            ],
+        )
+        common = ["--study", path, "--job", job.id]
+        run("train", *common, "--receipt", receipt, "--output", places[0], *how)
+        measured = ["--minima", places[0], "--output", places[1]]
+        run("rays", *common, "--receipt", receipt, *measured, *how)
+        run("volume", *common, "--rays", places[1], "--output", places[2])
+        if "estimate" in jobs.verbs(study):
+            data = ["--receipt", receipt, "--minima", places[0]]
+            run("estimate", *common, *data, "--output", jobs.estimates_file(study, job.id))
+        if "flatness" in jobs.verbs(study):
+            data = ["--receipt", receipt, "--minima", places[0]]
+            run("flatness", *common, *data, "--output", jobs.flatness_file(study, job.id))
+    run("cube", "--study", path, "--output", jobs.cube_file(study))
+    return study
+
+
+@pytest.fixture
+def study_file(tmp_path, monkeypatch):
+    """Return a function that writes the tiny study, edited, into an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(**keys):
+        mapping = yaml.safe_load(TINY.read_text()) | keys
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(mapping))
+        return path
+
+    return make
+
+
+def failing(capsys, *arguments):
+    """Run a verb that must fail; return what it says."""
+    with pytest.raises(SystemExit) as stopped:
+        run(*arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Traceback" not in said
+    return said
