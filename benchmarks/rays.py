@@ -31,7 +31,7 @@ from basins.datasets.subsets import Data
 from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
 from basins.models.functional import Network, build
-from basins.plan.cost import NO_LAYER, module_cost
+from basins.plan.networks import NO_LAYER, module_cost
 from basins.rays.evaluators import Evaluator, evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, RaySet, measure_rays

@@ -20,8 +20,14 @@ from basins.verbs import surveying
 
 __all__ = ["study_file"]
 
-MEASURES = ["sharpness", "spectrum", "gauss_newton", "evidence"]
-OPTIONS = {"box_sizes": [1e-3], "subspace": 20, "num_eigenvalues": 3, "prior_precision": 2.0}
+MEASURES = list(FLATNESS_BY_MEASURE)
+OPTIONS = {
+    "box_sizes": [1e-3],
+    "subspace": 20,
+    "num_eigenvalues": 3,
+    "prior_precision": 2.0,
+    "perturbations": [0.1, 1.0],
+}
 VOLUME = {"directions": 12, "thresholds": [0.5]}
 
 
@@ -79,11 +85,28 @@ def test_the_cube_holds_what_dense_matrices_say(study_file):
                 assert one.sharpness_subspace_ascent > 0
                 # At most |g| rho + the largest curvature's share.
                 assert one.sharpness_ball > 0
+            # A linear classifier: the path norm is that of the parameters, the margin the outputs'.
+            assert minimum_of(cube, seed).path_norm == pytest.approx(float(theta.norm()), rel=1e-6)
+            outputs = network.apply(theta, torch.from_numpy(data.inputs[chosen[:60]]).double())
+            own = outputs[torch.arange(60), torch.from_numpy(data.targets[chosen[:60]])]
+            wrong = outputs.scatter(
+                1, torch.from_numpy(data.targets[chosen[:60]])[:, None], -torch.inf
+            )
+            median = float((own - wrong.amax(1)).quantile(0.5))
+            assert one.margin_median == pytest.approx(median, rel=1e-5)
+            attacked = minimum_of(cube, seed)
+            assert (attacked.pgd_accuracy <= attacked.test_accuracy + 1e-9).all()
+            assert attacked.pgd_accuracy[1] < attacked.pgd_accuracy[0]
+            assert (attacked.pgd_accuracy <= attacked.fgsm_accuracy + 0.02).all()
             values = np.linalg.eigvalsh(hessian(network, theta, *test))
             tested = cube.sel(train_size=60, seed=seed).squeeze()
             assert tested.test_spectral_norm == pytest.approx(values[-1], rel=1e-6)
             np.testing.assert_allclose(tested.test_eigenvalues, values[:-4:-1], rtol=1e-6)
             assert tested.test_gauss_newton_trace == pytest.approx(values.sum(), rel=1e-6)
+
+
+def minimum_of(cube, seed):
+    return cube.sel(train_size=60, seed=seed).squeeze()
 
 
 def test_studies_without_flatness_have_no_such_variable(study_file):

@@ -143,6 +143,24 @@ def test_changed_measure_keeps_minima(tiny_run, tmp_path):
     assert not re.search(r"^train +\d+$", output, flags=re.MULTILINE)
 
 
+def test_flatness_asked_for_later_is_all_that_runs(tiny_run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_run.folder, folder, symlinks=True)
+    copy = object.__new__(type(tiny_run))
+    copy.folder, copy.environment = folder, tiny_run.environment
+    with xr.open_dataset(cube_of(tiny_run)) as before:
+        volume = {"directions": 12, "thresholds": [0.1, 0.5], "coordinates": "filter"}
+        study = copy.edit_study(measure={"volume": volume, "flatness": ["spectrum"]})
+        status, output = copy.snakemake(study=study)
+        assert status == 0, output
+        assert re.search(r"^flatness +4$", output, flags=re.MULTILINE)
+        assert not re.search(r"^(train|rays|volume) +\d+$", output, flags=re.MULTILINE)
+        with open_cube(cube_of(copy)) as cube:
+            assert cube.spectral_norm.notnull().all()
+            assert cube.test_trace.notnull().all()
+            xr.testing.assert_equal(cube.log_volume, before.log_volume)
+
+
 def test_truncated_input_is_named_and_nothing_is_lost(tiny_run, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(tiny_run.folder, folder, symlinks=True)

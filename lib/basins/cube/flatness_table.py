@@ -11,6 +11,9 @@ YAO = "Yao et al. 2018, arXiv 1802.08241"
 MEYER = "Meyer et al. 2020, arXiv 2010.09649, algorithm 1"
 UBARU = "Ubaru, Chen, Saad 2017, SIAM J. Matrix Anal. Appl. 38, 1075"
 EVIDENCE = "Smith and Le 2017, arXiv 1710.06451, equation 9"
+NEYSHABUR = "Neyshabur et al. 2015, arXiv 1503.00036"
+NAGARAJAN = "Nagarajan and Kolter 2019, arXiv 1901.01672"
+BARTLETT = "Bartlett et al. 2017, arXiv 1706.08498"
 BOX = (*LANDSCAPE, "box_size")
 PER_AREA = "nat per squared unit of the parameters"
 
@@ -34,6 +37,28 @@ def _average(scale: str) -> Variable:
         "nat",
         f"E L(theta + sigma T z) - L(theta), z normal, T = {scale}",
         ANDRIUSHCHENKO,
+    )
+
+
+def _margin(name: str, formula: str) -> Variable:
+    return Variable(
+        LANDSCAPE,
+        "float64",
+        name,
+        "1",
+        f"{formula} of the target's output minus the largest other one",
+        BARTLETT,
+    )
+
+
+def _attacked(how: str, source: str) -> Variable:
+    return Variable(
+        (*MINIMUM, "perturbation"),
+        "float64",
+        f"test accuracy attacked by {how}",
+        "1",
+        "share of test examples still classified correctly",
+        source,
     )
 
 
@@ -172,6 +197,49 @@ FLATNESS_BY_MEASURE = {
             "nat",
             "log_evidence + m ln(classes)",
             EVIDENCE,
+        ),
+    },
+    "norms": {
+        "distance_from_start": Variable(
+            MINIMUM, "float64", "distance from the start", "1", "|theta - theta_0|_2", NAGARAJAN
+        ),
+        "path_norm": Variable(
+            MINIMUM,
+            "float64",
+            "path norm",
+            "1",
+            "(sum over paths of the product of squared weights)^(1/2); NaN where undefined",
+            NEYSHABUR,
+        ),
+        "log_frobenius_product": Variable(
+            MINIMUM, "float64", "log product of Frobenius norms", "nat", "sum ln |W|_F", NEYSHABUR
+        ),
+        "log_spectral_product": Variable(
+            MINIMUM, "float64", "log product of spectral norms", "nat", "sum ln |W|_2", BARTLETT
+        ),
+        "log_spectral_complexity": Variable(
+            MINIMUM,
+            "float64",
+            "log spectral complexity",
+            "nat",
+            "equation 1.2, matrices measured from the start; NaN where undefined",
+            BARTLETT,
+        ),
+    },
+    "margins": {
+        "margin_low": _margin("lower margin", "5 % quantile"),
+        "margin_median": _margin("median margin", "median"),
+        "margin_mean": _margin("mean margin", "mean"),
+        "margin_normalized": _margin(
+            "normalized margin", "median over the spectral complexity; NaN where undefined:"
+        ),
+    },
+    "robustness": {
+        "fgsm_accuracy": _attacked(
+            "one step up the gradient", "Goodfellow et al. 2015, arXiv 1412.6572, section 4"
+        ),
+        "pgd_accuracy": _attacked(
+            "projected gradient steps", "Madry et al. 2018, arXiv 1706.06083, section 2.1"
         ),
     },
 }

@@ -111,6 +111,8 @@ def _flatness_axes(study: Study) -> dict[str, list[Any]]:
         found["box_size"] = options.box_sizes
     if "spectrum" in study.measure.flatness:
         found["eigenvalue"] = list(range(options.num_eigenvalues))
+    if "robustness" in study.measure.flatness:
+        found["perturbation"] = options.perturbations
     return found
 
 

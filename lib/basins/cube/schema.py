@@ -43,6 +43,7 @@ COORDINATES = {
     "threshold": ("threshold", "nat", "loss, or rise of the loss, that bounds the basin"),
     "estimator": ("volume estimator", "1", "how the volume is measured"),
     "box_size": ("size of the box", "1", "epsilon: half widths are epsilon (|theta_i| + 1)"),
+    "perturbation": ("perturbation", "1", "largest change of a normalised input's numbers"),
     "eigenvalue": ("eigenvalue", "1", "from the largest down, from 0"),
     "measure": ("measure of volume", "1", "what volume means"),
     "volume_coordinates": ("coordinates of volume", "1", "unit of the radius"),

@@ -18,7 +18,7 @@ from basins.datasets import digits
 from basins.datasets.subsets import order
 from basins.directions.preconditioner import Preconditioner
 from basins.models.functional import Network, build
-from basins.plan import cost
+from basins.plan import cost, networks
 from basins.plan.calibration import VERBS, VERSION, Calibration
 from basins.plan.cost import Array
 from basins.plan.starts import with_starts
@@ -194,7 +194,9 @@ def _train_row(
         train(network, recipe, theta, stacked, many, one, labels, tuple(range(case.seeds)))
 
     epochs, taken = _long_enough(work, device, threads, seconds)
-    counted = cost.module_cost(build(case.model, case.input_shape, CLASSES, 0), case.input_shape)
+    counted = networks.module_cost(
+        build(case.model, case.input_shape, CLASSES, 0), case.input_shape
+    )
     row = cost.train_counts(counted, case.seeds, case.size, case.size, epochs, case.batch)
     return row, taken
 
@@ -212,10 +214,10 @@ def _measure(
     return measure_rays([minimum], range(directions), bounds, "excess", 12)[0]
 
 
-def _problem(case: RaysCase) -> tuple[Network, Landscapes, cost.NetworkCost]:
+def _problem(case: RaysCase) -> tuple[Network, Landscapes, networks.NetworkCost]:
     network = Network(build(case.model, case.input_shape, CLASSES, 0))
     inputs, targets = _random_data(case.sizes[-1], case.input_shape)
-    counted = cost.module_cost(network.module, case.input_shape)
+    counted = networks.module_cost(network.module, case.input_shape)
     return network, Landscapes(inputs, targets, case.sizes, "cross_entropy"), counted
 
 

@@ -6,7 +6,7 @@ from basins.device import MAX_BYTES, rays_together
 from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
-from basins.plan import cost
+from basins.plan import cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.schema import Study
@@ -17,7 +17,7 @@ from basins.volume.path import MAX_SEEN, NUM_CHAINS
 
 def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
-    network, facts = cost.job_network(study, job)
+    network, facts = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
     if verb == "volume":
@@ -68,7 +68,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
 
 def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     """Return the bytes of a job's result file."""
-    network, _ = cost.job_network(study, job)
+    network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
     cells = len(study.landscape_sizes) * len(volume.thresholds)
     if verb == "train":

@@ -4,7 +4,7 @@ import heapq
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from basins.plan import calibration, cost, memory
+from basins.plan import calibration, cost, memory, networks
 from basins.plan.calibration import Calibration
 from basins.plan.remaining import Remaining
 from basins.plan.request import Request, request
@@ -82,7 +82,7 @@ class Pricer:
         priced = PRICED_AS.get(verb, verb)
         seconds = prices.start_seconds[priced] + prices.price(priced, counted)
         if verb != "volume":
-            facts = cost.data_facts(job.dataset, self.study.data_root)
+            facts = networks.data_facts(job.dataset, self.study.data_root)
             seconds += prices.data_seconds_per_byte * facts.num_bytes
         peak = prices.start_bytes[priced] + memory.peak_bytes(self.study, job, verb)
         return seconds, peak, memory.result_bytes(self.study, job, verb)
@@ -102,7 +102,7 @@ class Pricer:
 
     def fetch(self, dataset: str) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of checking a data set that is there."""
-        num_bytes = cost.data_facts(dataset, self.study.data_root).num_bytes
+        num_bytes = networks.data_facts(dataset, self.study.data_root).num_bytes
         seconds = self.cpu.start_seconds["fetch"] + self.cpu.data_seconds_per_byte * num_bytes
         return seconds, self.cpu.start_bytes["fetch"] + 2.25 * num_bytes, 500.0
 

@@ -146,9 +146,9 @@ def _check(study: Study) -> None:
     _check_thresholds(study)
     _check_recipes(study)
     _check_distinct("measure.flatness", study.measure.flatness)
-    _check_increasing(
-        "measure.flatness_options.box_sizes", study.measure.flatness_options.box_sizes
-    )
+    for key in ("box_sizes", "perturbations"):
+        values = getattr(study.measure.flatness_options, key)
+        _check_increasing(f"measure.flatness_options.{key}", values)
 
 
 def _check_distinct(key: str, values: Sequence[Any]) -> None:

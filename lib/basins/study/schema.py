@@ -165,17 +165,28 @@ class FlatnessOptions(Strict):
     prior_precision: PositiveFloat = Field(
         default=1.0, description="`evidence`: precision of the Gaussian prior on parameters"
     )
+    perturbations: list[PositiveFloat] = Field(
+        default=[0.01, 0.03, 0.1],
+        min_length=1,
+        description="`robustness`: largest changes of an input's numbers, normalised as the data "
+        "are, increasing",
+    )
 
 
 class Measure(Strict):
     """What is measured at every minimum."""
 
     volume: VolumeMeasure = Field(description="volumes")
-    flatness: list[Literal["sharpness", "spectrum", "gauss_newton", "evidence"]] = Field(
+    flatness: list[
+        Literal[
+            "sharpness", "spectrum", "gauss_newton", "evidence", "norms", "margins", "robustness"
+        ]
+    ] = Field(
         default=[],
         description="sharpness and curvature in every landscape: `sharpness` (in boxes, balls, one "
         "step, on average), `spectrum` (eigenvalues, trace, log-determinant of the Hessian), "
-        "`gauss_newton` (the same of that matrix), `evidence`",
+        "`gauss_newton` (the same of that matrix), `evidence`; and what they must beat: `norms`, "
+        "`margins`, `robustness` (accuracy under attack)",
     )
     flatness_options: FlatnessOptions = Field(
         default=FlatnessOptions(), description="sizes and efforts of these measures"

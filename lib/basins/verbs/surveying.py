@@ -17,13 +17,15 @@ from basins.cube.schema import TRAINING_STATUS
 from basins.cube.variable import MINIMUM
 from basins.datasets.subsets import Data
 from basins.flatness.of_minima import CURVATURES, Arrays, Request, Surveyed, measure_minima
+from basins.flatness.rivals import Compared, measure_rivals
+from basins.flatness.robustness import Examples
 from basins.models.functional import Network
 from basins.progress import progress
 from basins.rays.landscapes import Landscapes
 from basins.study import jobs
 from basins.study.schema import Study
 from basins.training import checkpoint
-from basins.verbs.job_data import batched, check_subspace, find, minima_of, trained
+from basins.verbs.job_data import batched, check_subspace, find, initial, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 
 
@@ -42,6 +44,7 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     saved = jobs.checkpoint_file(found, block.id, "flatness")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
+    loss = found.recipes[block.recipe].loss
     done, request = _resumed(saved, key), request_of(found)
     count, landscapes = len(block.seeds), len(found.landscape_sizes)
     # As many at once as a bound on memory holds with their examples, in float64.
@@ -58,7 +61,10 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
                 for name, one, diverged in zip(names, some, is_diverged[first:], strict=False)
             ]
             arrays = measure_minima(network, surveyed, request, advance)
-            done.append(arrays | on_test(network, surveyed, data, request))
+            arrays |= on_test(network, surveyed, data, request)
+            starts = [initial(found, block, data, loss, seed) for seed in block.seeds[first:]]
+            arrays |= others(found, network, surveyed, starts, data)
+            done.append(arrays)
             checkpoint.save(saved, key, {"minima": [_tensors(one) for one in done]})
     variables: dict[str, Any] = {
         # A job's file has of a minimum's dims the seed alone.
@@ -105,6 +111,33 @@ def on_test(network: Network, minima: Sequence[Surveyed], data: Data, request: R
     ]
     found = measure_minima(network, tested, replace(request, measures=measures))
     return {f"test_{name}": values[:, 0] for name, values in found.items()}
+
+
+def others(
+    study: Study,
+    network: Network,
+    minima: Sequence[Surveyed],
+    starts: Sequence[torch.Tensor],
+    data: Data,
+) -> Arrays:
+    """Return norms, margins and accuracy under attack of minima, if the study asks for them."""
+    compared = [
+        Compared(
+            one.names,
+            one.theta,
+            start,
+            one.landscapes,
+            Examples(
+                torch.from_numpy(data.test_inputs),
+                torch.from_numpy(data.test_targets),
+                str(one.landscapes.loss),
+            ),
+            one.is_diverged,
+        )
+        for one, start in zip(minima, starts, strict=False)
+    ]
+    options = study.measure.flatness_options
+    return measure_rivals(network, compared, study.measure.flatness, options.perturbations)
 
 
 def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from basins.datasets.load import load
 from basins.models.functional import build
-from basins.plan import cost
+from basins.plan import cost, networks
 from basins.study import jobs
 from basins.study.load import parse_study
 from basins.study.resolve import DATASETS
@@ -37,7 +37,7 @@ def test_known_sizes_are_those_of_the_data(name, request):
         if name in {"fashion-mnist", "svhn"}:
             pytest.skip(f"{name} is not among the real data sets here")
     data = load(name, root)
-    facts = cost.data_facts(name)
+    facts = networks.data_facts(name)
     assert facts.input_shape == data.input_shape
     assert (facts.num_train, facts.num_test) == (len(data.targets), len(data.test_targets))
     assert facts.num_bytes == data.inputs.nbytes + data.test_inputs.nbytes
@@ -50,13 +50,13 @@ def test_sizes_of_an_own_data_set_come_from_loading_it(tmp_path, monkeypatch):
         "    return np.ones((5, 3)), np.arange(5) % 2, np.ones((2, 3)), np.zeros(2, int)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert cost.data_facts("own_sizes:load") == cost.DataFacts(5, 2, 2, (3,))
+    assert networks.data_facts("own_sizes:load") == networks.DataFacts(5, 2, 2, (3,))
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 30), st.integers(2, 9))
 def test_fully_connected_operations_in_closed_form(widths, inputs, outputs):
     name = "mlp-" + "-".join(map(str, widths))
-    found = cost.module_cost(build(name, (inputs,), outputs, 0), (inputs,))
+    found = networks.module_cost(build(name, (inputs,), outputs, 0), (inputs,))
     layers = [inputs, *widths, outputs]
     pairs = list(itertools.pairwise(layers))
     assert found.linear == sum(a * b for a, b in pairs)
@@ -69,7 +69,7 @@ def test_fully_connected_operations_in_closed_form(widths, inputs, outputs):
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_operations_are_those_that_torch_counts(name, shape):
     module = build(name, shape, 10, 0)
-    found = cost.module_cost(module, shape)
+    found = networks.module_cost(module, shape)
     with FlopCounterMode(display=False) as counter:
         module.eval()(torch.zeros(1, *shape))
     # Torch counts a multiply-add as two.
@@ -84,7 +84,7 @@ def test_operations_are_those_that_torch_counts(name, shape):
     st.integers(1, 99),
 )
 def test_training_costs_more_the_more_there_is(seeds, size, tests, epochs, batch):
-    network = cost.NetworkCost(100, 3, 80, 20, 30, 10)
+    network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
     base = cost.train_counts(network, seeds, size, tests, epochs, batch)
     assert (base >= 0).all()
     for more in (
@@ -102,7 +102,7 @@ def test_evaluations_of_small_landscapes_include_those_of_large_ones():
 
 
 def test_rays_cost_what_their_evaluations_hold():
-    network = cost.NetworkCost(100, 3, 80, 20, 30, 10)
+    network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
     row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
     passes = 2 * 10 * (7 * 20 + 4 * 40)
     assert row[3:].tolist() == [passes * 80, passes * 20, passes * 30]
@@ -110,8 +110,8 @@ def test_rays_cost_what_their_evaluations_hold():
 
 
 def test_a_first_layer_is_multiplied_once_a_ray():
-    network = cost.module_cost(build("mlp-5", (4,), 3, 0), (4,))
-    assert network.first == cost.FirstLayer(5, 5 * 5, 4 * 5, 0)
+    network = networks.module_cost(build("mlp-5", (4,), 3, 0), (4,))
+    assert network.first == networks.FirstLayer(5, 5 * 5, 4 * 5, 0)
     assert network.is_compiled
     row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
     passes = 2 * 10 * (7 * 20 + 4 * 40)
@@ -123,15 +123,15 @@ def test_a_first_layer_is_multiplied_once_a_ray():
 
 
 def test_a_convolutional_first_layer_is_kept_while_it_fits():
-    small = cost.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28))
+    small = networks.module_cost(build("cnn-small", (1, 28, 28), 3, 0), (1, 28, 28))
     assert small.first is None
     patches = nn.Sequential(nn.Conv2d(3, 64, 8, stride=8), nn.Flatten(), nn.Linear(1024, 3))
-    network = cost.module_cost(patches, (3, 32, 32))
+    network = networks.module_cost(patches, (3, 32, 32))
     outputs, each = 64 * 4 * 4, 8 * 8 * 3
-    assert network.first == cost.FirstLayer(outputs, 64 * (each + 1), 0, each * outputs)
+    assert network.first == networks.FirstLayer(outputs, 64 * (each + 1), 0, each * outputs)
     assert not network.is_compiled
     assert network.kept(10_000) == network.first
-    assert network.kept(20_000) == cost.NO_LAYER
+    assert network.kept(20_000) == networks.NO_LAYER
     row = cost.rays_counts(network, 10, [600], np.array([7.0]), 1)
     assert row[4] == 10 * 600 * each * outputs
 
@@ -151,6 +151,6 @@ def test_minima_are_expected_inside_the_landscapes_they_were_trained_in():
 
 
 def test_minimum_outside_every_landscape_costs_nothing():
-    network = cost.NetworkCost(100, 3, 80, 20, 30, 10)
+    network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
     row = cost.rays_counts(network, 10, [], cost.evaluations(0, 1, (5.0, 3.0)), 2)
     assert row[[0, 1, 3, 4, 5]].tolist() == [0] * 5
