@@ -22,7 +22,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from table import options, product_rate, report, seconds
+from table import least_seconds, options, product_rate, report, seconds
 from threadpoolctl import threadpool_limits
 
 from basins import device as devices
@@ -165,12 +165,12 @@ def row_of(
 
     # Loads compiled code, or compiles it; what one ray takes beyond its share.
     once = seconds(lambda: ours(minima[:1], landscapes, evaluator_of, 1))
-    quick = seconds(partial(fast, evaluator_of, "ours"))
+    quick = least_seconds(partial(fast, evaluator_of, "ours"))
     has_rival = len(minima) == 1 and isinstance(
         evaluator_of(network, minima[0].theta, landscapes), NumbaEvaluator
     )
-    batched = seconds(partial(fast, TorchEvaluator, "batched")) if has_rival else np.nan
-    plain = seconds(slow) * count / num_published
+    batched = least_seconds(partial(fast, TorchEvaluator, "batched")) if has_rival else np.nan
+    plain = least_seconds(slow) * count / num_published
     solved = np.stack([np.exp(one.log_radius[:, 0, :num_published]) for one in kept["ours"]])
     with np.errstate(invalid="ignore"):
         cell = np.nanmedian(np.log(kept["grid"] / solved))

@@ -13,7 +13,7 @@ from basins.atomic import whole_or_not_at_all
 from basins.plan.cost import COUNTS, Array
 from basins.study import jobs
 
-VERSION = 4
+VERSION = 5
 VERBS = ("fetch", "train", "rays", "volume", "estimate", "cube", "figure")
 
 

@@ -55,7 +55,7 @@ def test_what_is_no_calibration_is_refused(tmp_path):
         ("{", "not a readable calibration"),
         (json.dumps([1]), "not a calibration of this version"),
         (json.dumps({k: v for k, v in good.items() if k != "seconds"}), "holds exactly"),
-        (json.dumps(good | {"version": 99}), "a calibration of version 99, not 4"),
+        (json.dumps(good | {"version": 99}), "a calibration of version 99, not 5"),
         (json.dumps(good | {"seconds": {"train": [1]}}), "the prices are incomplete"),
     ):
         path.write_text(bad)
