@@ -1,15 +1,10 @@
 """Studies run verb by verb in one process, as the workflow would."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from basins import cli
 from basins.study import jobs
 from basins.study.load import load_study
-
-TINY = Path(__file__).parent / "studies" / "tiny.yaml"
 
 
 def run(*arguments):
@@ -43,21 +38,6 @@ def run_study(path, *how):
             run("flatness", *common, *data, "--output", jobs.flatness_file(study, job.id))
     run("cube", "--study", path, "--output", jobs.cube_file(study))
     return study
-
-
-@pytest.fixture
-def study_file(tmp_path, monkeypatch):
-    """Return a function that writes the tiny study, edited, into an empty working folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def make(**keys):
-        mapping = yaml.safe_load(TINY.read_text()) | keys
-        path = tmp_path / "study.yaml"
-        path.write_text(yaml.safe_dump(mapping))
-        return path
-
-    return make
 
 
 def failing(capsys, *arguments):

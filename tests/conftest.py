@@ -111,6 +111,21 @@ def data_root():
 
 
 @pytest.fixture
+def study_file(tmp_path, monkeypatch):
+    """Return a function that writes the tiny study, edited, into an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(**keys):
+        mapping = yaml.safe_load((ROOT / "tests/studies/tiny.yaml").read_text())
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(mapping | keys))
+        return path
+
+    return make
+
+
+@pytest.fixture
 def checkout(tmp_path):
     return Checkout(tmp_path)
 

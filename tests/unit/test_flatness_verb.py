@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from by_hand import failing, run, run_study, study_file
+from by_hand import failing, run, run_study
 
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.read import open_cube
@@ -17,8 +17,6 @@ from basins.models.functional import Network, build
 from basins.study import jobs
 from basins.training import checkpoint
 from basins.verbs import surveying
-
-__all__ = ["study_file"]
 
 MEASURES = list(FLATNESS_BY_MEASURE)
 OPTIONS = {
