@@ -26,7 +26,12 @@ def run_study(path, *how):
             ],
         )
         common = ["--study", path, "--job", job.id]
-        run("train", *common, "--receipt", receipt, "--output", places[0], *how)
+        if job.transform:
+            parent = jobs.minima_file(study, job.parent.id)
+            data = ["--receipt", receipt, "--minima", parent]
+            run("transform", *common, *data, "--output", places[0])
+        else:
+            run("train", *common, "--receipt", receipt, "--output", places[0], *how)
         measured = ["--minima", places[0], "--output", places[1]]
         run("rays", *common, "--receipt", receipt, *measured, *how)
         run("volume", *common, "--rays", places[1], "--output", places[2])

@@ -31,6 +31,13 @@ class Checkout:
         tools = Path(sys.executable).parent
         self.environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
 
+    def copy(self, folder: Path) -> "Checkout":
+        """Return the same in another folder, results and all."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        copy = object.__new__(Checkout)
+        copy.folder, copy.environment = folder, self.environment
+        return copy
+
     def start(self, *command, **options):
         return subprocess.Popen(
             command,

@@ -16,6 +16,7 @@ VERBS = {
     "check": "check a study file and say what it would run",
     "fetch": "fetch a data set, check it, write its receipt",
     "train": "train the minima of one job",
+    "transform": "change the minima of a job in a way that leaves their function as it was",
     "rays": "solve the radii of one job's minima in every landscape",
     "volume": "turn the radii of one job into volumes",
     "estimate": "measure volumes of one job's minima by annealing and the like",
@@ -45,10 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
     def add(command: argparse.ArgumentParser, *options: str) -> None:
         texts = {
             "--study": "study file",
-            "--job": "job as model/dataset/recipe/n<train size>/seeds-<first>-<last>",
+            "--job": "job as model/dataset/recipe[@transform]/n<train size>/seeds-<first>-<last>",
             "--dataset": "name of the data set",
             "--receipt": "receipt of the data set, from `basins fetch`",
-            "--minima": "minima of the job, from `basins train`",
+            "--minima": "minima of the job (`transform`: of the one it changes)",
             "--rays": "radii of the job, from `basins rays`",
             "--cube": "cube of the study, from `basins cube`",
             "--output": "file to write, whole or not at all",
@@ -71,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--slow-path", action="store_true", help="by the plain reference, to compare with"
         )
     add(verb("volume"), "--study", "--job", "--rays", "--output")
-    for name in ("estimate", "flatness"):
+    for name in ("transform", "estimate", "flatness"):
         add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")

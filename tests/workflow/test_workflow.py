@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 
+import numpy as np
 import psutil
 import pytest
 import xarray as xr
@@ -132,10 +133,7 @@ def test_slurm_profile_without_slurm_is_one_sentence(checkout, tmp_path):
 
 def test_changed_measure_keeps_minima(tiny_run, tmp_path):
     """Only rays and what follows run again when the measure changes; minima are kept."""
-    folder = tmp_path / "copy"
-    shutil.copytree(tiny_run.folder, folder, symlinks=True)
-    copy = object.__new__(type(tiny_run))
-    copy.folder, copy.environment = folder, tiny_run.environment
+    copy = tiny_run.copy(tmp_path / "copy")
     study = copy.edit_study(measure={"volume": {"directions": 14, "thresholds": [0.1, 0.5]}})
     status, output = copy.snakemake("--dry-run", study=study)
     assert status == 0, output
@@ -144,10 +142,7 @@ def test_changed_measure_keeps_minima(tiny_run, tmp_path):
 
 
 def test_flatness_asked_for_later_is_all_that_runs(tiny_run, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(tiny_run.folder, folder, symlinks=True)
-    copy = object.__new__(type(tiny_run))
-    copy.folder, copy.environment = folder, tiny_run.environment
+    copy = tiny_run.copy(tmp_path / "copy")
     with xr.open_dataset(cube_of(tiny_run)) as before:
         volume = {"directions": 12, "thresholds": [0.1, 0.5], "coordinates": "filter"}
         study = copy.edit_study(measure={"volume": volume, "flatness": ["spectrum"]})
@@ -161,13 +156,38 @@ def test_flatness_asked_for_later_is_all_that_runs(tiny_run, tmp_path):
             xr.testing.assert_equal(cube.log_volume, before.log_volume)
 
 
+def test_transform_asked_for_later_makes_and_measures_only_its_own_minima(tiny_run, tmp_path):
+    copy = tiny_run.copy(tmp_path / "copy")
+    study = copy.edit_study(transforms=["alpha-scale:4"])
+    status, output = copy.snakemake(study=study)
+    assert status == 0, output
+    assert not re.search(r"^train +\d+$", output, flags=re.MULTILINE)
+    for rule in ("transform", "rays", "volume"):
+        assert re.search(rf"^{rule} +4$", output, flags=re.MULTILINE), output
+    with open_cube(cube_of(copy)) as cube, open_cube(cube_of(tiny_run)) as before:
+        assert list(cube.recipe.values) == ["adam", "adam@alpha-scale:4"]
+        xr.testing.assert_equal(cube.log_volume.sel(recipe=["adam"]), before.log_volume)
+        # A power of 2 leaves single precision's digits as they are, and the function with them.
+        for name in ("train_loss", "test_accuracy"):
+            values = cube[name].values
+            np.testing.assert_array_equal(values[:, :, 0], values[:, :, 1])
+    status, output = copy.snakemake(study=study)
+    assert status == 0, output
+    assert "Nothing to be done" in output
+
+
+def test_impossible_transform_stops_the_workflow_before_any_job(checkout):
+    study = checkout.edit_study(models=["resnet-8"], transforms=["permutation"])
+    status, output = checkout.snakemake("--dry-run", study=study)
+    assert status != 0
+    assert "transforms: 'permutation' is not possible, " in output
+    assert not (checkout.folder / "results").exists()
+
+
 def test_truncated_input_is_named_and_nothing_is_lost(tiny_run, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(tiny_run.folder, folder, symlinks=True)
-    copy = object.__new__(type(tiny_run))
-    copy.folder, copy.environment = folder, tiny_run.environment
+    copy = tiny_run.copy(tmp_path / "copy")
     before = cube_of(copy).read_bytes()
-    victim = sorted((folder / "results/tiny/rays").rglob("*.h5"))[0]
+    victim = sorted((copy.folder / "results/tiny/rays").rglob("*.h5"))[0]
     victim.write_bytes(victim.read_bytes()[:1000])
     status, output = copy.run(
         "basins", "cube", "--study", "results/tiny/study.yaml", "--output", "results/tiny/cube.nc"

@@ -19,6 +19,11 @@ try:
         # Snakemake keeps the last of two equal keys without a word; this does not.
         load.read_mapping(path)
     STUDY = load.parse_study(config, source=", ".join(map(str, workflow.configfiles)))
+    if workflow.is_main_process and STUDY.transforms:
+        # Needs torch: a transform that a network cannot have stops here, not in its first job.
+        from basins.verbs.preparing import check_networks
+
+        check_networks(STUDY)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

@@ -93,7 +93,7 @@ def axes(study: Study) -> dict[str, list[Any]]:
     labels: dict[str, list[Any]] = {
         "model": sorted(study.models),
         "dataset": sorted(study.datasets),
-        "recipe": sorted(study.recipes),
+        "recipe": sorted(jobs.recipe_labels(study)),
         "train_size": study.train_sizes,
         "seed": sorted(study.seeds),
         "landscape_size": study.landscape_sizes,
@@ -124,7 +124,7 @@ def flatness_table(study: Study) -> dict[str, Variable]:
 
 def _place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
     labels = axes(study)
-    values = (job.model, job.dataset, job.recipe, job.train_size)
+    values = (job.model, job.dataset, job.label, job.train_size)
     place = [labels[dim].index(value) for dim, value in zip(labels, values, strict=False)]
     # Seeds of a job are neighbours in the sorted list.
     first = labels["seed"].index(job.seeds[0])

@@ -50,7 +50,7 @@ def is_plainly(path: Path, fingerprint: str) -> bool:
 def job_files(study: Study) -> Iterator[tuple[Path, str | None, str]]:
     """Yield every job file there is, what it is a result of, and what it should be a result of."""
     for job in jobs.expand(study):
-        for verb in jobs.verbs(study):
+        for verb in jobs.verbs_of(study, job):
             path = jobs.job_file(study, job.id, verb)
             if path.is_file():
                 expected = jobs.fingerprint_of(study, job, verb)

@@ -24,12 +24,12 @@ from basins.flatness.weight_layers import (
     weight_layers,
 )
 from basins.models.functional import Network
+from basins.study.transform import parse_transform
 
 Array = NDArray[np.float64]
 # (network, example_shape, theta (n,), *stream names) -> theta of the same function, (n,).
 Transform = Callable[..., Array]
 
-NUMBERS = {"alpha-scale": "alpha", "unit-rescaling": "spread"}  # of transforms that take one
 ROUNDING = 1e-12  # of a product of factors
 
 
@@ -184,54 +184,41 @@ def unit_permutation(
     return Permutation(result)
 
 
-def parse_transform(transform: str) -> Transform:
-    """Return what a study's name for a transform stands for.
-
-    Parameters
-    ----------
-    transform
-        ``alpha-scale:<alpha>``: first weight layer times alpha, last over it.
-        ``unit-rescaling:<spread>``: of all hidden units by lognormal factors, the spread that of
-        their logarithms. ``permutation``: of all hidden units.
+def named_transform(text: str) -> Transform:
+    """Return what a study's name for a transform stands for, see `parse_transform`.
 
     Raises
     ------
     ValueError
-        If it is none of these; its message lists them.
+        If it is no such name.
 
     Examples
     --------
     >>> from torch import nn
     >>> network = Network(nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1)))
-    >>> parse_transform("alpha-scale:4")(network, (1,), np.ones(4), "study", 0)
+    >>> named_transform("alpha-scale:4")(network, (1,), np.ones(4), "study", 0)
     array([4.  , 4.  , 0.25, 1.  ])
     """
-    name, colon, number = transform.partition(":")
-    if name == "permutation" and not colon:
-        return partial(_transformed, name, 0.0)
-    if name in NUMBERS and colon:
-        return partial(_transformed, name, float(_above_0(NUMBERS[name], number)))
-    allowed = ", ".join([f"{key}:<{value}>" for key, value in NUMBERS.items()] + ["permutation"])
-    raise ValueError(f"transform: {transform!r} is not known; allowed are {allowed}")
+    return partial(_transformed, *parse_transform(text))
 
 
 def _transformed(
-    name: str,
+    kind: str,
     number: float,
     network: Network,
     example_shape: tuple[int, ...],
     theta: Array,
     *names: streams.Name,
 ) -> Array:
-    if name == "alpha-scale":
+    if kind == "alpha-scale":
         return alpha_scale(network, number).apply(theta)
     units = [layer.num_units for layer in weight_layers(network)[:-1]]
-    if name == "unit-rescaling":
-        logs = [streams.normals(*names, name, k, count=count) for k, count in enumerate(units)]
+    if kind == "unit-rescaling":
+        logs = [streams.normals(*names, kind, k, count=count) for k, count in enumerate(units)]
         factors = [np.exp(number * part) for part in logs]
         return unit_rescaling(network, example_shape, factors).apply(theta)
     for index, count in enumerate(units):
-        order = streams.permutation(*names, name, index, size=count)
+        order = streams.permutation(*names, kind, index, size=count)
         theta = unit_permutation(network, example_shape, index, order).apply(theta)
     return theta
 

@@ -235,6 +235,8 @@ def counts(
     """
     network, facts = job_network(study, job)
     volume = study.measure.volume
+    if verb == "transform":
+        return train_counts(network, len(job.seeds), job.train_size, facts.num_test, 0, 1)
     if verb == "train":
         recipe = study.recipes[job.recipe]
         batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size

@@ -25,7 +25,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     example = 4 * math.prod(facts.input_shape)
     # Read as bytes, turned into float32, normalised.
     data = 2.25 * facts.num_bytes
-    if verb == "train":
+    if verb in {"train", "transform"}:
         recipe = study.recipes[job.recipe]
         batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
         subset = seeds * job.train_size * example
@@ -71,7 +71,7 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
     cells = len(study.landscape_sizes) * len(volume.thresholds)
-    if verb == "train":
+    if verb in {"train", "transform"}:
         return seeds * 4.0 * network.num_parameters
     if verb == "flatness":
         options = study.measure.flatness_options

@@ -16,6 +16,7 @@ UNKNOWN_GPU_BYTES = 4e9
 # Volumes run one after the other in one job of the cluster, which adds their times up.
 LEAST_MINUTES = {
     "train": 10,
+    "transform": 10,
     "rays": 10,
     "volume": 1,
     "estimate": 10,
@@ -23,9 +24,9 @@ LEAST_MINUTES = {
     "cube": 10,
     "figure": 10,
 }
-ON_GPU = ("train", "rays", "estimate", "flatness")
-# Both ask networks for losses, gradients and products at points of their own choice.
-PRICED_AS = {"flatness": "estimate"}
+ON_GPU = ("train", "transform", "rays", "estimate", "flatness")
+# Losses, gradients and products at points of their own choice; and a training of no epoch.
+PRICED_AS = {"flatness": "estimate", "transform": "train"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Pricer:
 
     def job(self, job: jobs.Job, verb: str, at_worst: bool = False) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of one job, expected or at worst."""
-        alike = (verb, job.model, job.dataset, job.recipe, job.train_size, len(job.seeds), at_worst)
+        alike = (verb, replace(job, seeds=()), len(job.seeds), at_worst)
         if alike not in self._known:
             self._known[alike] = self._price(job, verb, at_worst)
         return self._known[alike]
@@ -90,9 +91,9 @@ class Pricer:
     def cube(self) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of merging the cube."""
         listed = jobs.expand(self.study)
-        merged = jobs.verbs(self.study)
-        files = len(merged) * len(listed)
-        written = sum(sum(self.job(job, verb)[2] for verb in merged[1:]) for job in listed)
+        merged = {job: jobs.verbs_of(self.study, job) for job in listed}
+        files = sum(len(verbs) for verbs in merged.values())
+        written = sum(self.job(job, verb)[2] for job in listed for verb in merged[job][1:])
         seconds = self.cpu.start_seconds["cube"] + files * self.cpu.file_seconds
         return seconds, self.cpu.start_bytes["cube"] + written, written
 
@@ -122,7 +123,11 @@ class Pricer:
         if verb in {"cube", "figure"}:
             return self.request(verb)
         if verb not in self._largest:
-            asked = {self.request(verb, job) for job in jobs.expand(self.study)}
+            asked = {
+                self.request(verb, job)
+                for job in jobs.expand(self.study)
+                if verb in jobs.verbs_of(self.study, job)
+            }
             self._largest[verb] = Request(
                 max(one.mem_mb for one in asked), max(one.minutes for one in asked)
             )
@@ -159,10 +164,17 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
 
 
 def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
-    """Return the seconds of each verb of every job block left, and how many blocks are alike."""
+    """Return the seconds of each verb of every job block left, and how many blocks are alike.
+
+    Verbs are those of a block whose minima are trained; one whose minima are transformed has that
+    as its first.
+    """
     blocks = dict.fromkeys(job for listed in left.blocks.values() for job in listed)
     return Counter(
-        tuple(pricer.job(job, verb)[0] if job in left.blocks[verb] else 0.0 for verb in left.blocks)
+        tuple(
+            pricer.job(job, verb)[0] if job in left.blocks[verb] else 0.0
+            for verb in jobs.verbs_of(pricer.study, job)
+        )
         for job in blocks
     )
 
@@ -223,7 +235,7 @@ def seeds_per_job(pricer: Pricer, minutes: float = 5.0) -> tuple[int, float]:
     chosen, lasts = 1, 0.0
     for size in range(1, len(study.seeds) + 1):
         block = replace(largest, seeds=tuple(range(size)))
-        listed = [verb for verb in jobs.verbs(study) if verb in ON_GPU]
+        listed = [verb for verb in jobs.verbs_of(study, block) if verb in ON_GPU]
         longest = max(pricer.job(block, verb)[0] for verb in listed) / 60
         if size == 1 or longest <= minutes:
             chosen, lasts = size, longest

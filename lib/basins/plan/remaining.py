@@ -13,7 +13,7 @@ from basins.study.schema import Study, StudyError
 TRAIN_KEYS = ("subset_seed", "initialization_seed", "class_balanced", "device", "threads")
 RAYS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.volume")
 FLATNESS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.flatness")
-KEYS = {"train": TRAIN_KEYS, "flatness": FLATNESS_KEYS}
+KEYS = {"train": TRAIN_KEYS, "transform": TRAIN_KEYS, "flatness": FLATNESS_KEYS}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def remaining(study: Study) -> Remaining:
     blocks: dict[str, dict[jobs.Job, str]] = {verb: {} for verb in jobs.verbs(study)}
     for job in jobs.expand(study):
         above = "its data set is fetched" if job.dataset in fetched else ""
-        for verb in blocks:
+        if job.transform and job.parent in blocks["train"]:
+            above = "train is done"
+        for verb in jobs.verbs_of(study, job):
             reason = _reason(study, job, verb, changed) or above
             if reason:
                 blocks[verb][job] = reason

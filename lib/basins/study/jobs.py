@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,41 @@ FIGURES = (
 
 # What a job's id looks like, for the workflow's wildcard.
 JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
+# The two kinds of jobs that make minima.
+TRAINED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+/n")
+TRANSFORMED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+@[^/]+/n")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A block of seeds of one model, data set, recipe and train size."""
+    """A block of seeds of one model, data set, recipe and train size, transformed or not."""
 
     model: str
     dataset: str
     recipe: str
     train_size: int
     seeds: tuple[int, ...]
+    transform: str = ""
+
+    @property
+    def label(self) -> str:
+        """What stands in the cube as its recipe: the recipe, and what was done to its minima."""
+        return recipe_label(self.recipe, self.transform)
+
+    @property
+    def parent(self) -> "Job":
+        """The job whose minima are transformed."""
+        return replace(self, transform="")
 
     @property
     def id(self) -> str:
-        """The job's name in paths: model/dataset/recipe/n<train size>/seeds-<seeds>."""
+        """The job's name in paths: model/dataset/recipe[@transform]/n<train size>/seeds-<seeds>."""
         block = list(range(self.seeds[0], self.seeds[-1] + 1))
         if len(self.seeds) > 1 and list(self.seeds) == block:
             seeds = f"{self.seeds[0]}-{self.seeds[-1]}"
         else:
             seeds = "_".join(map(str, self.seeds))
-        parts = [self.model, self.dataset, self.recipe, f"n{self.train_size}", f"seeds-{seeds}"]
+        parts = [self.model, self.dataset, self.label, f"n{self.train_size}", f"seeds-{seeds}"]
         return "/".join(map(path_name, parts))
 
 
@@ -54,13 +68,36 @@ def expand(study: Study) -> list[Job]:
         for start in range(0, len(seeds), study.seeds_per_job)
     ]
     return [
-        Job(model, dataset, recipe, train_size, block)
+        Job(model, dataset, recipe, train_size, block, transform)
         for model in study.models
         for dataset in study.datasets
         for recipe in study.recipes
+        for transform in ("", *study.transforms)
         for train_size in study.train_sizes
         for block in blocks
     ]
+
+
+def recipe_label(recipe: str, transform: str = "") -> str:
+    """Return what a recipe's minima are called in the cube, as trained or transformed."""
+    return f"{recipe}@{transform}" if transform else recipe
+
+
+def parse_recipe_label(label: str) -> tuple[str, str]:
+    """Return the recipe and the transform, '' if there is none.
+
+    Examples
+    --------
+    >>> parse_recipe_label("adam@alpha-scale:4")
+    ('adam', 'alpha-scale:4')
+    """
+    recipe, _, transform = label.partition("@")
+    return recipe, transform
+
+
+def recipe_labels(study: Study) -> list[str]:
+    """Return the labels of the cube's recipes, in no particular order."""
+    return [recipe_label(name, one) for name in study.recipes for one in ("", *study.transforms)]
 
 
 def find(study: Study, job_id: str) -> Job:
@@ -94,25 +131,33 @@ def _jobs_of(
     start = seeds.index(seed) // study.seeds_per_job * study.seeds_per_job
     block = tuple(seeds[start : start + study.seeds_per_job])
     return [
-        Job(m, d, r, train_size, block)
+        Job(m, d, r, train_size, block, transform)
         for m in study.models
         if path_name(m) == model
         for d in study.datasets
         if path_name(d) == dataset
         for r in study.recipes
-        if r == recipe
+        for transform in ("", *study.transforms)
+        if path_name(recipe_label(r, transform)) == recipe
     ]
 
 
 def verbs(study: Study) -> tuple[str, ...]:
-    """Return the verbs that each job block of a study goes through, in order."""
+    """Return the verbs that job blocks of a study go through, in order."""
     return (
         "train",
+        *(["transform"] if study.transforms else []),
         "rays",
         "volume",
         *(["estimate"] if asking_estimators(study) else []),
         *(["flatness"] if study.measure.flatness else []),
     )
+
+
+def verbs_of(study: Study, job: Job) -> tuple[str, ...]:
+    """Return the verbs that one job goes through: its minima are trained, or they are made."""
+    others = "train" if job.transform else "transform"
+    return tuple(verb for verb in verbs(study) if verb != others)
 
 
 def asking_estimators(study: Study) -> list[str]:
@@ -121,7 +166,10 @@ def asking_estimators(study: Study) -> list[str]:
 
 
 def minimum_name(job: Job, seed: int) -> str:
-    """Return the name of a minimum, which keys its random directions."""
+    """Return the name of a minimum, which keys its random directions.
+
+    A transformed minimum has its parent's, so that what differs is the transform's doing.
+    """
     return f"{job.model}/{job.dataset}/{job.recipe}/n{job.train_size}/seed{seed}"
 
 
@@ -133,7 +181,7 @@ def fingerprint(study: Study, job_id: str, verb: str) -> str:
     study, job_id
         The job.
     verb
-        ``train``, ``rays``, ``volume``, ``estimate`` or ``flatness``.
+        One of `verbs`.
     """
     return fingerprint_of(study, find(study, job_id), verb)
 
@@ -146,11 +194,13 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
         "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
         "device": [study.device, study.threads],
     }
+    if job.transform:
+        facts["transform"] = job.transform
     if verb == "flatness":
         measure = study.measure
         options = measure.flatness_options.model_dump(mode="json")
         facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
-    elif verb != "train":
+    elif verb not in {"train", "transform"}:
         volume = study.measure.volume.model_dump(mode="json")
         asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
         facts["rays"] = [study.study, study.landscape_sizes, volume]
@@ -218,6 +268,7 @@ def job_file(study: Study, job_id: str, verb: str) -> Path:
     """Return where `verb` writes the result of a job."""
     files = {
         "train": minima_file,
+        "transform": minima_file,
         "rays": rays_file,
         "volume": volumes_file,
         "estimate": estimates_file,

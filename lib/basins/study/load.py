@@ -145,6 +145,7 @@ def _check(study: Study) -> None:
         )
     _check_thresholds(study)
     _check_recipes(study)
+    _check_transforms(study)
     _check_distinct("measure.flatness", study.measure.flatness)
     for key in ("box_sizes", "perturbations"):
         values = getattr(study.measure.flatness_options, key)
@@ -207,6 +208,14 @@ def _check_recipes(study: Study) -> None:
                 f"recipes.{binary[0]}.loss: binary_cross_entropy needs two classes, "
                 f"{name} has {entry.num_classes}"
             )
+
+
+def _check_transforms(study: Study) -> None:
+    names: dict[str, str] = {}
+    for transform in study.transforms:
+        other = names.setdefault(path_name(transform), transform)
+        if other is not transform or study.transforms.count(transform) > 1:
+            raise StudyError(f"transforms: {transform!r} stands twice; each may stand once")
 
 
 def _sentence(error: ValidationError) -> str:

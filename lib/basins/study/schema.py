@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from basins.study.transform import parse_transform
 
 
 class StudyError(ValueError):
@@ -16,6 +18,16 @@ def _seeds(value: Any) -> Any:
         return list(range(value))
     if not isinstance(value, list):
         raise PydanticCustomError("seeds", "a number of seeds above 0, or a list of seeds")
+    return value
+
+
+def _transform(value: str) -> str:
+    """Return the name of a transform if it is one."""
+    try:
+        parse_transform(value)
+    except ValueError as error:
+        # Braces would be read as places of a template.
+        raise PydanticCustomError("transform", "{said}", {"said": str(error)}) from None
     return value
 
 
@@ -232,5 +244,11 @@ class Study(Strict):
     )
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)] = Field(
         description="ways of training, by name"
+    )
+    transforms: list[Annotated[str, AfterValidator(_transform)]] = Field(
+        default=[],
+        description="changes that leave a network's function as it was, each applied to every "
+        "minimum and measured like it, as recipe `<recipe>@<transform>`: `alpha-scale:<alpha>`, "
+        "`unit-rescaling:<spread>`, `permutation`",
     )
     measure: Measure = Field(description="what is measured")

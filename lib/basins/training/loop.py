@@ -165,28 +165,44 @@ def train(
             checkpoint.save(saved, fingerprint, progress)
             last_save = time.monotonic()
 
-    train_loss, train_accuracy = evaluate(network, recipe.loss, theta, inputs, targets)
-    shared = (num_seeds,) + (-1,) * test_inputs.ndim
-    test_loss, test_accuracy = evaluate(
-        network, recipe.loss, theta, test_inputs.expand(*shared), test_targets.expand(num_seeds, -1)
-    )
+    ends = ends_of(network, recipe.loss, theta, inputs, targets, test_inputs, test_targets)
     curve = torch.stack(history, dim=1).numpy()
-    ends_higher = train_loss.cpu().numpy() > curve[:, 0] * (1 + 1e-6)
+    ends_higher = ends["train_loss"] > curve[:, 0] * (1 + 1e-6)
     return Minima(
         parameters=theta.cpu().numpy().astype(np.float32),
-        train_loss=train_loss.cpu().numpy(),
-        test_loss=test_loss.cpu().numpy(),
-        train_accuracy=train_accuracy.cpu().numpy(),
-        test_accuracy=test_accuracy.cpu().numpy(),
-        gradient_norm=_gradient_norm(network, per_example_loss(recipe.loss), theta, inputs, targets)
-        .cpu()
-        .numpy(),
-        weight_norm=theta.double().norm(dim=1).cpu().numpy(),
+        **ends,
         epochs=epochs.cpu().numpy(),
-        is_diverged=~is_finite.cpu().numpy() | ~np.isfinite(train_loss.cpu().numpy()) | ends_higher,
+        is_diverged=~is_finite.cpu().numpy() | ~np.isfinite(ends["train_loss"]) | ends_higher,
         history_epoch=np.array(sorted(recorded)[: curve.shape[1]], dtype=np.int32),
         history_train_loss=curve,
     )
+
+
+def ends_of(
+    network: Network,
+    loss_kind: str,
+    theta: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
+    test_inputs: Tensor,
+    test_targets: Tensor,
+) -> dict[str, NDArray[np.float64]]:
+    """Return losses, accuracies and norms of `Minima` at parameters; arguments as of `train`."""
+    train_loss, train_accuracy = evaluate(network, loss_kind, theta, inputs, targets)
+    shared = (len(theta),) + (-1,) * test_inputs.ndim
+    test_loss, test_accuracy = evaluate(
+        network, loss_kind, theta, test_inputs.expand(*shared), test_targets.expand(len(theta), -1)
+    )
+    gradient_norm = _gradient_norm(network, per_example_loss(loss_kind), theta, inputs, targets)
+    found = {
+        "train_loss": train_loss,
+        "test_loss": test_loss,
+        "train_accuracy": train_accuracy,
+        "test_accuracy": test_accuracy,
+        "gradient_norm": gradient_norm,
+        "weight_norm": theta.double().norm(dim=1),
+    }
+    return {name: values.cpu().numpy() for name, values in found.items()}
 
 
 def batch_order(seeds: tuple[int, ...], epoch: int, num_examples: int) -> Tensor:

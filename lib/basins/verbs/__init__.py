@@ -7,6 +7,7 @@ from basins.verbs.preparing import check, fetch
 from basins.verbs.reporting import cube, figure, generate, show
 from basins.verbs.surveying import flatness
 from basins.verbs.training import train
+from basins.verbs.transforming import transform
 
 __all__ = [
     "calibrate",
@@ -22,5 +23,6 @@ __all__ = [
     "rays",
     "show",
     "train",
+    "transform",
     "volume",
 ]

@@ -15,6 +15,7 @@ from basins.datasets import load as datasets
 from basins.datasets.scratch import local_root
 from basins.datasets.subsets import Data
 from basins.directions.coordinates import default_r_max, scaling
+from basins.flatness.transforms import named_transform
 from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
 from basins.rays.landscapes import Landscapes
@@ -98,14 +99,23 @@ def minima_of(
         )
 
 
-def check_subspace(study: Study, num_parameters: int) -> None:
-    """Raise StudyError if the random subspace has more dimensions than the network."""
-    subspace = study.measure.flatness_options.subspace
-    if study.measure.flatness and subspace is not None and subspace > num_parameters:
+def check_network(study: Study, network: Network, example_shape: tuple[int, ...]) -> None:
+    """Raise StudyError if a study asks what its network cannot have, before anything is computed.
+
+    That is a random subspace of more dimensions than the network, or a transform that would change
+    its function.
+    """
+    subspace, n = study.measure.flatness_options.subspace, network.num_parameters
+    if study.measure.flatness and subspace is not None and subspace > n:
         raise StudyError(
-            f"measure.flatness_options.subspace: {subspace} is more than the {num_parameters} "
-            "parameters of a model"
+            f"measure.flatness_options.subspace: {subspace} is more than the {n} parameters of a "
+            "model"
         )
+    for transform in study.transforms:
+        try:
+            named_transform(transform)(network, example_shape, np.ones(n), "check")
+        except ValueError as error:
+            raise StudyError(f"transforms: {transform!r} is not possible, {error}") from None
 
 
 def batched(minima: Iterator[Minimum], size: int, skipped: int = 0) -> Iterator[list[Minimum]]:

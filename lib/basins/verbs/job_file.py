@@ -4,13 +4,17 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from basins.cube import schema, write
 from basins.cube.flatness_table import FLATNESS
+from basins.datasets.subsets import Data
+from basins.models.functional import Network
 from basins.study import jobs
 from basins.study.load import load_study
-from basins.study.schema import StudyError
+from basins.study.schema import Study, StudyError
+from basins.training.loop import Minima
 
 logger = logging.getLogger("basins")
 
@@ -30,6 +34,45 @@ def job_file(kind: str, block: jobs.Job, fingerprint: str, variables: dict[str, 
         "fingerprint": fingerprint,
     }
     return dataset
+
+
+def minima_groups(
+    study: Study, block: jobs.Job, minima: Minima, data: Data, network: Network
+) -> dict[str, xr.Dataset]:
+    """Return the root of a job's minima and their training curves."""
+    recipe = study.recipes[block.recipe]
+    batch = block.train_size
+    if recipe.batch_size != "full":
+        batch = min(batch, recipe.batch_size)
+    noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
+    scalars = {
+        "train_loss": minima.train_loss,
+        "test_loss": minima.test_loss,
+        "train_accuracy": minima.train_accuracy,
+        "test_accuracy": minima.test_accuracy,
+        "weight_norm": minima.weight_norm,
+        "gradient_norm": minima.gradient_norm,
+        "epochs": minima.epochs,
+        "noise_scale": np.full(len(block.seeds), noise_scale),
+        "training_status": np.where(minima.is_diverged, 3, 1).astype(np.int8),
+    }
+    root = job_file(
+        "minima",
+        block,
+        jobs.fingerprint(study, block.id, "train"),
+        {"parameters": (("seed", "parameter"), minima.parameters)}
+        | {name: (("seed",), values) for name, values in scalars.items()},
+    )
+    root.attrs["num_parameters"] = network.num_parameters
+    root.attrs["input_normalization"] = data.input_normalization
+    curve = np.tile(minima.history_epoch.astype(np.float64), (len(block.seeds), 1))
+    history = xr.Dataset(
+        {
+            "train_loss": (("seed", "step"), minima.history_train_loss),
+            "epoch": (("seed", "step"), curve),
+        }
+    )
+    return {"/": root, "/history": history}
 
 
 def publish(

@@ -7,9 +7,13 @@ from pathlib import Path
 from basins.atomic import whole_or_not_at_all
 from basins.datasets import images
 from basins.datasets import load as datasets
+from basins.losses import num_outputs
+from basins.models.functional import Network, build
+from basins.plan.networks import data_facts
 from basins.study import jobs
 from basins.study.load import load_study
-from basins.verbs.job_data import data_root, load
+from basins.study.schema import Study
+from basins.verbs.job_data import check_network, data_root, load
 
 logger = logging.getLogger("basins")
 
@@ -17,6 +21,7 @@ logger = logging.getLogger("basins")
 def check(study: Path) -> None:
     """Check a study file and print what it would run."""
     found = load_study(study)
+    check_networks(found)
     blocks = jobs.expand(found)
     minima = sum(len(job.seeds) for job in blocks)
     print(
@@ -24,6 +29,23 @@ def check(study: Path) -> None:
         f"measured in {len(found.landscape_sizes)} landscapes at "
         f"{len(found.measure.volume.thresholds)} thresholds"
     )
+
+
+def check_networks(study: Study) -> None:
+    """Raise StudyError if a study asks what one of its networks cannot have.
+
+    Builds each network once, with its data set's shape; nothing is read where neither transforms
+    nor a subspace are named.
+    """
+    if not study.transforms and study.measure.flatness_options.subspace is None:
+        return
+    for job in jobs.expand(study):
+        # A network is the same for all train sizes and seeds.
+        if job.seeds[0] == min(study.seeds) and job.train_size == study.train_sizes[0]:
+            facts = data_facts(job.dataset, study.data_root)
+            outputs = num_outputs(study.recipes[job.recipe].loss, facts.num_classes)
+            network = Network(build(job.model, facts.input_shape, outputs, 0))
+            check_network(study, network, facts.input_shape)
 
 
 def fetch(study: Path, dataset: str, output: Path) -> None:

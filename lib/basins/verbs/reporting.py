@@ -16,7 +16,7 @@ from basins.study.load import load_study
 def cube(study: Path, output: Path) -> None:
     """Merge all job files of a study into its cube."""
     found = load_study(study)
-    files = (1 + len(jobs.verbs(found))) * len(jobs.expand(found))
+    files = sum(1 + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
     with progress("merging", files, "files") as advance:
         merge(found, output, advance)
 

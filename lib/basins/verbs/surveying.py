@@ -25,7 +25,7 @@ from basins.rays.landscapes import Landscapes
 from basins.study import jobs
 from basins.study.schema import Study
 from basins.training import checkpoint
-from basins.verbs.job_data import batched, check_subspace, find, initial, minima_of, trained
+from basins.verbs.job_data import batched, check_network, find, initial, minima_of, trained
 from basins.verbs.job_file import job_file, publish
 
 
@@ -37,7 +37,7 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     device = devices.set_up(found.device, found.threads)
     clock = Clock("flatness", device, "float64")
     data, network, parameters = trained(found, block, receipt, minima)
-    check_subspace(found, network.num_parameters)
+    check_network(found, network, data.input_shape)
     with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
         is_diverged = file["training_status"][()] == TRAINING_STATUS.index("diverged")
     fingerprint = jobs.fingerprint(found, block.id, "flatness")

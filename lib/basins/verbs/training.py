@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
-import xarray as xr
 
 from basins import device as devices
 from basins.cube.provenance import Clock
@@ -14,8 +12,8 @@ from basins.study import jobs
 from basins.training import checkpoint
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
-from basins.verbs.job_data import check_subspace, find, initial, load, network_of, orders
-from basins.verbs.job_file import job_file, publish
+from basins.verbs.job_data import check_network, find, initial, load, network_of, orders
+from basins.verbs.job_file import minima_groups, publish
 
 ARITHMETIC = "compiled, 1"  # of unfinished trainings: another number where bits change
 
@@ -29,7 +27,7 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     datasets.check_receipt(data, receipt)
     recipe = found.recipes[block.recipe]
     network = network_of(block, data, recipe.loss).to(device, torch.float32)
-    check_subspace(found, network.num_parameters)
+    check_network(found, network, data.input_shape)
     order = orders(found, data, block.seeds)[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = jobs.fingerprint(found, block.id, "train")
@@ -50,37 +48,6 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
             advance=advance,
             find_gradients=torch_gradients if slow_path else gradients_of,
         )
-    batch = block.train_size
-    if recipe.batch_size != "full":
-        batch = min(batch, recipe.batch_size)
-    noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
-    scalars = {
-        "train_loss": minima.train_loss,
-        "test_loss": minima.test_loss,
-        "train_accuracy": minima.train_accuracy,
-        "test_accuracy": minima.test_accuracy,
-        "weight_norm": minima.weight_norm,
-        "gradient_norm": minima.gradient_norm,
-        "epochs": minima.epochs,
-        "noise_scale": np.full(len(block.seeds), noise_scale),
-        "training_status": np.where(minima.is_diverged, 3, 1).astype(np.int8),
-    }
-    root = job_file(
-        "minima",
-        block,
-        fingerprint,
-        {"parameters": (("seed", "parameter"), minima.parameters)}
-        | {name: (("seed",), values) for name, values in scalars.items()},
-    )
-    root.attrs["num_parameters"] = network.num_parameters
-    root.attrs["input_normalization"] = data.input_normalization
-    curve = np.tile(minima.history_epoch.astype(np.float64), (len(block.seeds), 1))
-    history = xr.Dataset(
-        {
-            "train_loss": (("seed", "step"), minima.history_train_loss),
-            "epoch": (("seed", "step"), curve),
-        }
-    )
-    groups = {"/": root, "/history": history, "/provenance": clock.record()}
+    groups = minima_groups(found, block, minima, data, network) | {"/provenance": clock.record()}
     publish(study, block, "train", output, groups)
     checkpoint.discard(saved)

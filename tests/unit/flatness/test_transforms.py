@@ -20,7 +20,7 @@ from basins.flatness.linear_maps import (
 )
 from basins.flatness.transforms import (
     alpha_scale,
-    parse_transform,
+    named_transform,
     unit_permutation,
     unit_rescaling,
 )
@@ -322,7 +322,7 @@ def test_the_radial_map_changes_the_hessian_at_will(seed):
 def test_transforms_of_a_study_leave_outputs_as_they_are(name, model, seed):
     shape, make = RECTIFIED[model]
     network, theta, inputs, _, _ = problem(make, shape, seed)
-    transform = parse_transform(name)
+    transform = named_transform(name)
     changed = transform(network, shape, theta, "study", seed)
     assert_same_function(network, theta, changed, inputs)
     assert np.array_equal(changed, transform(network, shape, theta, "study", seed))
@@ -332,7 +332,7 @@ def test_transforms_of_a_study_leave_outputs_as_they_are(name, model, seed):
 
 def test_factors_of_units_are_lognormal_of_the_named_stream(seed):
     network, theta, _, _, _ = small(seed)
-    changed = parse_transform("unit-rescaling:0.5")(network, (4,), theta, "study", seed)
+    changed = named_transform("unit-rescaling:0.5")(network, (4,), theta, "study", seed)
     bias = network.layout[1]
     logs = np.log(changed / theta)[bias.start : bias.stop]
     expected = 0.5 * streams.normals("study", seed, "unit-rescaling", 0, count=6)
@@ -391,7 +391,7 @@ def test_models_that_would_change_are_refused(make, message):
         alpha_scale(network, 2.0)
     theta = np.ones(network.num_parameters)
     with pytest.raises(ValueError, match=f"^model: {message}"):
-        parse_transform("unit-rescaling:1")(network, (3,), theta, "test")
+        named_transform("unit-rescaling:1")(network, (3,), theta, "test")
 
 
 @pytest.mark.parametrize(
@@ -511,15 +511,24 @@ def test_mixed_units_are_refused(name):
             r"theta: must be one point, not of shape \(1, 2\)",
         ),
         (
-            lambda: parse_transform("rotation"),
-            "transform: 'rotation' is not known; allowed are alpha-scale:<alpha>, "
+            lambda: named_transform("rotation"),
+            "'rotation' is not a transform; allowed are alpha-scale:<alpha>, "
             "unit-rescaling:<spread>, permutation",
         ),
-        (lambda: parse_transform("alpha-scale"), "transform: 'alpha-scale' is not known"),
-        (lambda: parse_transform("permutation:3"), "transform: 'permutation:3' is not known"),
-        (lambda: parse_transform("alpha-scale:big"), "alpha: must be a finite number above 0"),
-        (lambda: parse_transform("alpha-scale:-1"), "alpha: must be a finite number above 0"),
-        (lambda: parse_transform("unit-rescaling:0"), "spread: must be a finite number above 0"),
+        (lambda: named_transform("alpha-scale"), "'alpha-scale' is not a transform"),
+        (lambda: named_transform("permutation:3"), "'permutation:3' is not a transform"),
+        (
+            lambda: named_transform("alpha-scale:big"),
+            "'alpha-scale:big' is not possible: alpha must be a finite number above 0",
+        ),
+        (
+            lambda: named_transform("alpha-scale:-1"),
+            "'alpha-scale:-1' is not possible: alpha must be a finite number above 0",
+        ),
+        (
+            lambda: named_transform("unit-rescaling:0"),
+            "'unit-rescaling:0' is not possible: spread must be a finite number above 0",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(refused, message):

@@ -1,0 +1,138 @@
+"""Transformed minima of a study: the same function, other parameters, measured like any other."""
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from by_hand import failing, run, run_study
+
+from basins.cube.read import open_cube
+from basins.plan.remaining import remaining
+from basins.study import jobs
+from basins.study.load import load_study
+
+TRANSFORMS = ["alpha-scale:4", "unit-rescaling:0.5", "permutation"]
+
+
+def test_transformed_minima_are_measured_like_any_other(study_file):
+    measure = {
+        "volume": {
+            "directions": 40,
+            "thresholds": [0.7],
+            "bias_scale": "norm",
+            "dtype": "float64",
+        },
+        "flatness": ["spectrum"],
+    }
+    path = study_file(
+        models=["mlp-8"], train_sizes=[20], seeds=2, measure=measure, transforms=TRANSFORMS
+    )
+    study = run_study(path)
+    with open_cube(jobs.cube_file(study)) as cube:
+        labels = [f"adam@{transform}" for transform in TRANSFORMS]
+        assert sorted([*labels, "adam"]) == list(cube.recipe.values)
+        own = cube.sel(landscape_size=20, train_size=20)
+        before = own.sel(recipe="adam").drop_vars("recipe")
+        for transform in TRANSFORMS:
+            after = own.sel(recipe=f"adam@{transform}").drop_vars("recipe")
+            # Single precision rounds the parameters, and with them the function, to 1e-6 or so.
+            for name in ("train_loss", "test_loss", "landscape_loss"):
+                np.testing.assert_allclose(after[name], before[name], rtol=1e-5)
+            for name in ("train_accuracy", "epochs", "noise_scale", "training_status"):
+                np.testing.assert_array_equal(after[name], before[name])
+        scaled = own.sel(recipe="adam@alpha-scale:4")
+        # Radii in units of filters that are scaled along, in the same directions, stay.
+        np.testing.assert_allclose(scaled.log_volume, before.log_volume, atol=0.1)
+        assert float((scaled.spectral_norm / before.spectral_norm).min()) > 2
+        permuted = own.sel(recipe="adam@permutation")
+        np.testing.assert_allclose(permuted.spectral_norm, before.spectral_norm, rtol=1e-4)
+        assert not np.array_equal(permuted.log_volume, before.log_volume)
+    parents = [job for job in jobs.expand(study) if not job.transform]
+    children = [job for job in jobs.expand(study) if job.transform]
+    for job in children:
+        with (
+            h5py.File(jobs.minima_file(study, job.parent.id)) as parent,
+            h5py.File(jobs.minima_file(study, job.id)) as child,
+        ):
+            assert not np.array_equal(parent["parameters"], child["parameters"])
+            np.testing.assert_array_equal(parent["history/train_loss"], child["history/train_loss"])
+    left = remaining(study)
+    assert not any(left.blocks.values())
+    first = parents[0]
+    jobs.minima_file(study, first.id).unlink()
+    left = remaining(study)
+    made = [job for job in children if job.parent == first]
+    assert list(left.blocks["train"]) == [first]
+    assert left.blocks["transform"] == dict.fromkeys(made, "train is done")
+    assert set(left.blocks["volume"]) == {first, *made}
+
+
+def test_another_transform_makes_only_its_own_files(study_file):
+    keys = {"models": ["mlp-8"], "train_sizes": [20], "seeds": 1}
+    study = run_study(study_file(**keys, transforms=["alpha-scale:2"]))
+    before = {job.id: jobs.fingerprint(study, job.id, "rays") for job in jobs.expand(study)}
+    changed = load_study(study_file(**keys, transforms=["alpha-scale:2", "permutation"]))
+    after = {job.id: jobs.fingerprint(changed, job.id, "rays") for job in jobs.expand(changed)}
+    assert before.items() <= after.items()
+    left = remaining(changed)
+    assert not left.blocks["train"]
+    assert [job.transform for job in left.blocks["transform"]] == ["permutation"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"transforms": ["rotation"]},
+            "transforms.0: 'rotation' is not allowed: 'rotation' is not a transform; allowed are "
+            "alpha-scale:<alpha>, unit-rescaling:<spread>, permutation",
+        ),
+        ({"transforms": ["alpha-scale:-1"]}, "alpha must be a finite number above 0, not -1"),
+        ({"transforms": ["permutation", "permutation"]}, "'permutation' stands twice"),
+        (
+            {"transforms": ["alpha-scale:2"], "models": ["own_tanh:model"]},
+            "transforms: 'alpha-scale:2' is not possible, ",
+        ),
+        (
+            {"transforms": ["permutation"], "models": ["resnet-8"], "datasets": ["digits"]},
+            "transforms: 'permutation' is not possible, ",
+        ),
+    ],
+)
+def test_impossible_transform_is_one_sentence_before_any_computing(
+    study_file, tmp_path, capsys, keys, said
+):
+    (tmp_path / "own_tanh.py").write_text(
+        "import torch\n"
+        "def model(shape, outputs):\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 7),\n"
+        "                               torch.nn.Tanh(), torch.nn.Linear(7, outputs))\n"
+    )
+    assert said in failing(capsys, "check", study_file(**keys))
+
+
+def test_transform_of_a_foreign_file_or_of_a_trained_job_is_refused(study_file, capsys):
+    path = study_file(models=["mlp-8"], train_sizes=[20], seeds=1, transforms=["permutation"])
+    study = load_study(path)
+    parent, child = jobs.expand(study)
+    receipt, output = jobs.receipt_of(study, parent.id), jobs.minima_file(study, child.id)
+    run("fetch", "--study", path, "--dataset", "digits", "--output", receipt)
+    given = ["--study", path, "--receipt", receipt, "--output", output]
+    missing = jobs.minima_file(study, parent.id)
+    said = failing(capsys, "transform", *given, "--job", parent.id, "--minima", missing)
+    assert "names no transform" in said
+    said = failing(capsys, "transform", *given, "--job", child.id, "--minima", missing)
+    assert f"{missing}: there is no such file" in said
+    missing.parent.mkdir(parents=True)
+    missing.write_text("something else")
+    said = failing(capsys, "transform", *given, "--job", child.id, "--minima", missing)
+    assert str(missing) in said
+    assert not output.exists()
+
+
+def test_order_of_transforms_is_kept_in_the_study(study_file):
+    study = load_study(study_file(transforms=TRANSFORMS))
+    assert yaml.safe_load(study_file(transforms=TRANSFORMS).read_text())["transforms"] == TRANSFORMS
+    assert {job.label for job in jobs.expand(study)} == set(jobs.recipe_labels(study))
+    for job in jobs.expand(study):
+        assert jobs.find(study, job.id) == job
