@@ -52,6 +52,7 @@ bench: $(READY) ## Run every benchmark and print its table
 generate: $(READY) ## Write the files that are generated from the code
 	basins generate
 	python benchmarks/table.py
+	python tests/contracts/test_invariance.py
 
 clean: ## Remove the environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,9 @@ rule all:
     default_target: True
     input:
         cube=jobs.cube_file(STUDY),
-        figures=expand(jobs.figure_file(STUDY, "{name}", "png"), name=jobs.FIGURES),
+        figures=expand(
+            jobs.figure_file(STUDY, "{name}", "png"), name=jobs.figures(STUDY)
+        ),
     params:
         summary=lambda wildcards: summary(),
     message:

@@ -64,7 +64,7 @@ def remaining(study: Study) -> Remaining:
                 above = f"{verb} is done"
     is_same = not any(blocks.values())
     has_cube = is_same and jobs.cube_file(study).is_file()
-    missing = [name for name in jobs.FIGURES if not has_cube or not _has_figure(study, name)]
+    missing = [name for name in jobs.figures(study) if not has_cube or not _has_figure(study, name)]
     return Remaining(blocks, fetched, has_cube, missing)
 
 

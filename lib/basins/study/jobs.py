@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from basins.study.schema import Study, StudyError
+from basins.study.transform import parse_transform
 
 RESULTS = Path("results")
 
@@ -19,6 +20,9 @@ FIGURES = (
     "power_law",
     "volume_by_estimator",
 )
+# Drawn for a study that scales minima by alpha; and, of these, if it asks for spectra.
+ALPHA_FIGURES = ("measures_by_alpha",)
+RADIAL_FIGURES = ("radial_reparametrization",)
 
 # What a job's id looks like, for the workflow's wildcard.
 JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
@@ -140,6 +144,17 @@ def _jobs_of(
         for transform in ("", *study.transforms)
         if path_name(recipe_label(r, transform)) == recipe
     ]
+
+
+def figures(study: Study) -> tuple[str, ...]:
+    """Return the names of the figures that are drawn of a study."""
+    has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
+    has_spectra = "spectrum" in study.measure.flatness
+    return (
+        *FIGURES,
+        *(ALPHA_FIGURES if has_alpha else ()),
+        *(RADIAL_FIGURES if has_alpha and has_spectra else ()),
+    )
 
 
 def verbs(study: Study) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
     """Draw one figure from a cube."""
     from basins.figures.save import save
 
-    if name not in jobs.FIGURES:
-        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(jobs.FIGURES)}")
+    allowed = (*jobs.FIGURES, *jobs.ALPHA_FIGURES, *jobs.RADIAL_FIGURES)
+    if name not in allowed:
+        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(allowed)}")
     drawing = importlib.import_module(f"basins.figures.{name}")
     with read.open_cube(cube) as opened:
         save(drawing.draw(opened, threshold), png, pdf)

@@ -110,3 +110,65 @@ def test_calibrated_volumes_are_drawn_where_they_are(seed):
     figure = drawing("volume_by_estimator")(both)
     labels = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
     assert labels == {"published style", "annealed", "rays"}
+
+
+def scaled_cube(seed):
+    """Return a cube of minima as trained and under T_alpha, the Hessian growing with alpha."""
+    labels = ["adam", "adam@alpha-scale:0.5", "adam@alpha-scale:4", "adam@permutation"]
+    cube = made_cube(seed, recipes=labels)
+    dims = ("model", "dataset", "recipe", "train_size", "seed")
+    random = np.random.default_rng(seed)
+    norms = random.uniform(1, 2, (2, 1, 1, 3, 4, 3)) * np.array([1.0, 0.5, 4.0, 1.0]).reshape(
+        1, 1, 4, 1, 1, 1
+    )
+    cube["spectral_norm"] = ((*dims, "landscape_size"), norms)
+    cube["path_norm"] = (dims, np.ones((2, 1, 4, 3, 4)))
+    cube["landscape_loss"] = ((*dims, "landscape_size"), np.full(norms.shape, 0.05))
+    return cube
+
+
+def test_measures_are_drawn_against_alpha(seed, tmp_path):
+    cube = scaled_cube(seed)
+    figure = drawing("measures_by_alpha")(cube)
+    shown = {axis.get_title(): axis for axis in figure.axes if axis.get_visible()}
+    assert set(shown) == {"spectral norm", "path norm", "log volume, rays"}
+    x, y = shown["spectral norm"].lines[0].get_data()
+    # By construction proportional to alpha, so over its value at 1 it is alpha.
+    np.testing.assert_allclose(x, [0.5, 1, 4])
+    np.testing.assert_allclose(y, [0.5, 1, 4])
+    assert shown["spectral norm"].get_yscale() == "log"
+    assert shown["path norm"].get_ylim() == (0.5, 1.5)
+    save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
+    with pytest.raises(ValueError, match=r"^recipe: the cube holds no minimum under alpha-scale"):
+        drawing("measures_by_alpha")(made_cube(seed))
+
+
+def test_one_function_has_any_curvature(seed):
+    cube = scaled_cube(seed)
+    figure = drawing("radial_reparametrization")(cube, 0.5)
+    axis = figure.axes[0]
+    curves = [line for line in axis.lines if len(line.get_xdata()) > 2]
+    assert len(curves) == 5
+    for line in curves:
+        share, loss = line.get_data()
+        # All coordinates agree on the minimum and on the edge, where the loss is the threshold.
+        np.testing.assert_allclose(loss.min(), 0.05, atol=1e-12)
+        np.testing.assert_allclose(np.interp([-1, 1], share, loss), 0.5, atol=1e-3)
+    curvatures = [np.diff(line.get_ydata(), 2)[800 - 1] for line in curves]
+    assert sorted(curvatures, reverse=bool(curvatures[0] > curvatures[-1])) == curvatures
+    assert max(curvatures) > 10 * min(curvatures)
+    # Above the threshold already: nothing to draw, and said so.
+    assert drawing("radial_reparametrization")(cube.assign(landscape_loss=cube.landscape_loss + 1))
+    with pytest.raises(ValueError, match=r"^spectral_norm: the cube has none"):
+        drawing("radial_reparametrization")(made_cube(seed))
+
+
+def test_figures_of_a_study_follow_what_it_asks_for():
+    from basins.study.jobs import figures
+    from basins.study.load import load_study
+
+    study = load_study("tests/studies/tiny.yaml")
+    assert figures(study) == FIGURES
+    scaled = study.model_copy(update={"transforms": ["alpha-scale:2"]})
+    assert figures(scaled) == (*FIGURES, "measures_by_alpha")
+    assert figures(study.model_copy(update={"transforms": ["permutation"]})) == FIGURES
