@@ -40,6 +40,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
             axis.set_yticks([])
         else:
             _dots(axis, shown)
+            figure.legend(loc="outside lower right", ncols=3)
         axis.set_xlim(-1.05, 1.05)
         axis.set_xlabel("Kendall's tau with the generalization gap (1)")
         figure.suptitle(
@@ -59,11 +60,11 @@ def _dots(axis: Axes, shown: xr.Dataset) -> None:
     is_test = shown.has_seen_test_set.values.astype(bool)
     axis.plot(tau[~is_test], y[~is_test], "o", color=BLUE, label="all minima, 90 % interval")
     axis.plot(tau[is_test], y[is_test], "o", color=BLUE, mfc="white")
-    axis.plot(shown.worst_tau.values, y, "x", color=RED, label="worst environment")
     axis.plot(
         shown.partial_tau.values, y, "|", color=GREY, ms=8, mew=1.5, label="given the training loss"
     )
+    if np.isfinite(shown.worst_tau).any():
+        axis.plot(shown.worst_tau.values, y, "x", color=RED, label="worst environment")
     axis.set_yticks(y, shown.long_name.values, fontsize=7)
     # The first measure stands on top.
     axis.set_ylim(len(tau) - 0.4, -0.6)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.3, -0.6 / (ROW_HEIGHT * len(tau))), ncols=3)
