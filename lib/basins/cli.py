@@ -24,6 +24,7 @@ VERBS = {
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
+    "rank": "rank the measures of a cube by how they go with the generalization gap",
     "plan": "say what is left of a study and what it will cost: jobs, hours, memory, bytes",
     "calibrate": "measure what this machine takes to train and to measure, for `basins plan`",
     "orphans": "list, await or cancel the SLURM jobs that a killed run of this folder left behind",
@@ -85,6 +86,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     show = verb("show")
     show.add_argument("cube", type=Path, help="cube of a study, or one of its job files")
+    rank = verb("rank")
+    rank.add_argument("cube", type=Path, help="cube of a study")
+    rank.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     plan = verb("plan")
     plan.add_argument("study", type=Path, help="study file")
     plan.add_argument("--gpus", type=int, help="GPUs the wall time assumes (default: 1)")

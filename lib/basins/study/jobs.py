@@ -19,6 +19,7 @@ FIGURES = (
     "volume_by_accuracy",
     "power_law",
     "volume_by_estimator",
+    "rank_correlations",
 )
 # Drawn for a study that scales minima by alpha; and, of these, if it asks for spectra.
 ALPHA_FIGURES = ("measures_by_alpha",)

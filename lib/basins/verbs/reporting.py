@@ -1,11 +1,13 @@
 """Verbs on finished jobs: merge their files, draw and print what they hold."""
 
 import importlib
+import json
 from pathlib import Path
 
 from basins.cube import generated as cube_generated
-from basins.cube import read, schema
+from basins.cube import ranking_words, read, schema
 from basins.cube.merge import merge
+from basins.cube.ranking import rank as rank_measures
 from basins.cube.summary import summarize
 from basins.progress import progress
 from basins.study import generated as study_generated
@@ -38,6 +40,17 @@ def show(cube: Path) -> None:
     with read.open_cube(cube) as opened:
         schema.validate(opened, "/")
         print(summarize(opened))
+
+
+def rank(cube: Path, as_json: bool = False) -> None:
+    """Print how each measure of a cube goes with the generalization gap."""
+    with read.open_cube(cube) as opened:
+        schema.validate(opened, "/")
+        ranking = rank_measures(opened)
+    if as_json:
+        print(json.dumps(ranking_words.as_json(ranking), indent=2))
+    else:
+        print(ranking_words.text(ranking))
 
 
 def generate(root: Path) -> None:

@@ -35,6 +35,8 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
             "is_lower_bound": (basin, np.isfinite(both)),
             "train_accuracy": (dims, np.ones(minimum)),
             "test_accuracy": (dims, rng.uniform(0.5, 1, minimum)),
+            "train_loss": (dims, rng.uniform(0, 0.1, minimum)),
+            "training_status": (dims, np.ones(minimum, dtype=np.int8)),
             "num_parameters": (("model", "dataset"), np.full((len(models), 1), 50)),
         },
         coords={
@@ -69,7 +71,11 @@ def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path)
         assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("name", FIGURES)
+# Over all minima of a study at once.
+IN_ONE_PANEL = {"rank_correlations"}
+
+
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - IN_ONE_PANEL))
 def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
     figure = drawing(name)(made_cube(seed, recipes=("a", "b"), models=("mlp-7", "mlp-8", "mlp-9")))
     titles = {axis.get_title() for axis in figure.axes if axis.get_visible()}
@@ -172,3 +178,30 @@ def test_figures_of_a_study_follow_what_it_asks_for():
     scaled = study.model_copy(update={"transforms": ["alpha-scale:2"]})
     assert figures(scaled) == (*FIGURES, "measures_by_alpha")
     assert figures(study.model_copy(update={"transforms": ["permutation"]})) == FIGURES
+
+
+def test_rank_correlations_name_every_measure_and_mark_the_worst_environment(seed):
+    cube = made_cube(seed)
+    figure = drawing("rank_correlations")(cube)
+    assert "over 24 minima (0 left out)" in figure.get_suptitle()
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert {"training loss", "log volume of the basin, loss < 0.5, by rays"} <= set(names)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["all minima, 90 % interval", "given the training loss", "worst environment"]
+    # Of one threshold where one is named; of two train sizes none is worst.
+    figure = drawing("rank_correlations")(cube.isel(train_size=[0, 1]), 0.1)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert "log volume of the basin, loss < 0.1, by rays" in names
+    assert "log volume of the basin, loss < 0.5, by rays" not in names
+    assert len(figure.legends[0].get_texts()) == 2
+
+
+def test_rank_correlations_say_why_there_are_none(seed):
+    cube = made_cube(seed)
+    few = cube.assign(training_status=cube.training_status.where(cube.seed == 0, 3))
+    few = few.isel(model=[0])
+    texts = [text.get_text() for text in drawing("rank_correlations")(few).axes[0].texts]
+    assert texts == ["Only 3 minima can be used: a rank correlation takes at least 5."]
+    same = cube.assign(test_accuracy=cube.train_accuracy)
+    texts = [text.get_text() for text in drawing("rank_correlations")(same).axes[0].texts]
+    assert texts == ["Every measure, or the generalization gap, is the same for all minima."]
