@@ -18,6 +18,7 @@ FIGURES = (
     "volume_by_accuracy",
     "power_law",
     "volume_by_estimator",
+    "spectral_density",
 )
 
 # What a job's id looks like, for the workflow's wildcard.

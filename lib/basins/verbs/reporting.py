@@ -5,7 +5,7 @@ from pathlib import Path
 
 from basins.cube import generated as cube_generated
 from basins.cube import read, schema
-from basins.cube.merge import merge
+from basins.cube.merge import merge, spectrum_table
 from basins.cube.summary import summarize
 from basins.progress import progress
 from basins.study import generated as study_generated
@@ -16,7 +16,9 @@ from basins.study.load import load_study
 def cube(study: Path, output: Path) -> None:
     """Merge all job files of a study into its cube."""
     found = load_study(study)
-    files = (1 + len(jobs.verbs(found))) * len(jobs.expand(found))
+    # Files with what is copied without being gathered are read twice.
+    each = len(jobs.verbs(found)) + 1 + bool(spectrum_table(found))
+    files = each * len(jobs.expand(found))
     with progress("merging", files, "files") as advance:
         merge(found, output, advance)
 
@@ -29,7 +31,13 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
         raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(jobs.FIGURES)}")
     drawing = importlib.import_module(f"basins.figures.{name}")
     with read.open_cube(cube) as opened:
-        save(drawing.draw(opened, threshold), png, pdf)
+        # Figures of bulk say which group they need; a study that did not measure it has none.
+        group = getattr(drawing, "GROUP", None)
+        if group is None or not read.has_group(cube, group):
+            drawn = opened
+        else:
+            drawn = opened.assign(read.open_group(cube, group).data_vars)
+        save(drawing.draw(drawn, threshold), png, pdf)
 
 
 def show(cube: Path) -> None:
