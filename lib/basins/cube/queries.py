@@ -118,7 +118,8 @@ def spectral_density(
         if not 0 < number < np.inf:
             raise ValueError(f"{name}: {number!r} must be a finite number above 0")
     nodes, weights = _nodes(spectrum, prefix)
-    nodes = nodes if scale is None else np.arcsinh(nodes / scale)
+    if scale is not None:
+        nodes = nodes.copy(data=np.arcsinh(nodes.values / scale))
     is_any = bool(nodes.notnull().any())
     low, high = (float(nodes.min()), float(nodes.max())) if is_any else (0.0, 0.0)
     low, high = low - REACH * width, high + REACH * width
@@ -126,7 +127,7 @@ def spectral_density(
     if num_points is not None and num_points < least:
         raise ValueError(f"num_points: {num_points} must be at least {least} for this width")
     grid = np.linspace(low, high, num_points or 2 * least)
-    density = xr.apply_ufunc(
+    density: xr.DataArray = xr.apply_ufunc(
         lambda at, share: _smoothed(at, share, grid, width),
         nodes,
         weights,
@@ -139,7 +140,7 @@ def spectral_density(
         # d eigenvalue = scale cosh(t) dt.
         density = density / xr.DataArray(scale * np.cosh(grid), dims="value")
         values = scale * np.sinh(grid)
-    return density.assign_coords(value=values).to_dataset(name="density")
+    return xr.Dataset({"density": density}).assign_coords(value=values)
 
 
 def eigenvalue_fraction(spectrum: xr.Dataset, below: float, prefix: str = "") -> xr.DataArray:

@@ -1,5 +1,7 @@
 """Density of the Hessian's eigenvalues: in each minimum's own landscape and of the test loss."""
 
+import functools
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -15,36 +17,39 @@ WIDTH = np.log(10) / 10  # of Gaussians, in nats of the eigenvalue
 FAINTEST = 0.1  # of a single eigenvalue's bump
 
 
+WAYS = {"own landscape": "", "test loss": "test_"}
+
+
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: ARG001 - as all figures
-    """Draw the figure, from a cube with what its group ``/spectrum`` holds; no threshold matters."""
+    """Draw the figure, from a cube with what its group ``/spectrum`` holds.
+
+    The threshold does not matter here.
+    """
     title = (
         "Density of the Hessian's eigenvalues at minima, all seeds together\n"
         "a bump that stands alone is a single eigenvalue"
     )
     ways = {
-        words: lambda axis, part, prefix=prefix: _panel(axis, part, prefix)
-        for words, prefix in (("own landscape", ""), ("test loss", "test_"))
+        words: functools.partial(_panel, prefix=prefix)
+        for words, prefix in WAYS.items()
         if f"{prefix}node_eigenvalue" in cube
     }
-    return style.panels(cube, title, ways or style_nothing)
+    return style.panels(cube, title, ways or _nothing)
 
 
-def style_nothing(axis: Axes, _part: xr.Dataset) -> None:
+def _nothing(axis: Axes, _part: xr.Dataset) -> None:
     style.say_nothing_measured(axis)
 
 
 def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:
     names = [f"{prefix}node_eigenvalue", f"{prefix}node_weight"]
-    nodes = xr.Dataset(
-        {name: part[name] if prefix else own_landscape(part[name]) for name in names}
-    )
-    largest = float(np.abs(nodes[names[0]]).max())
-    if not np.isfinite(largest):
+    nodes = part[names] if prefix else part[names].map(own_landscape)
+    if not bool(nodes[names[0]].notnull().any()):
         style.say_nothing_measured(axis)
         return
-    scale = 10.0 ** (np.ceil(np.log10(largest)) - DECADES)
+    scale = _scale(part)
     density = spectral_density(nodes, WIDTH, scale=scale, prefix=prefix).density.mean("seed")
-    slope = np.sqrt(1 + (density.value / scale) ** 2) * scale
+    slope = np.sqrt(density.value**2 + scale**2)
     single = 1 / (float(part.num_parameters) * nodes.sizes["seed"] * np.sqrt(2 * np.pi) * WIDTH)
     density = density.where(density * slope > FAINTEST * single)
     sizes = part.train_size.values
@@ -59,3 +64,10 @@ def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:
     axis.set_xlabel("eigenvalue (nat per squared unit)")
     axis.set_ylabel("density")
     axis.legend(title="train size", title_fontsize=7.5)
+
+
+def _scale(part: xr.Dataset) -> float:
+    """Return where the axis of a model turns linear, the same for all its panels."""
+    names = [f"{prefix}node_eigenvalue" for prefix in WAYS.values()]
+    largest = max(float(np.abs(part[name]).max()) for name in names if name in part)
+    return float(10.0 ** (np.ceil(np.log10(largest)) - DECADES))

@@ -107,6 +107,13 @@ class Surveyed:
     is_diverged: bool = False
 
 
+def num_nodes(num_parameters: int, num_probes: int, num_steps: int) -> int:
+    """Return how many nodes the density of one spectrum is made of."""
+    if num_parameters <= FULL_SPECTRUM:
+        return num_parameters
+    return num_probes * min(num_steps, num_parameters)
+
+
 class Survey:
     """Losses and curvatures of minima of one network in their landscapes.
 

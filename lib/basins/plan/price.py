@@ -92,7 +92,9 @@ class Pricer:
         listed = jobs.expand(self.study)
         merged = jobs.verbs(self.study)
         files = len(merged) * len(listed)
-        written = sum(sum(self.job(job, verb)[2] for verb in merged[1:]) for job in listed)
+        # Of what jobs write, the cube holds the numbers alone so many times.
+        frames = len(listed) * sum(memory.frame_bytes(self.study, verb) for verb in merged[1:])
+        written = sum(sum(self.job(job, verb)[2] for verb in merged[1:]) for job in listed) - frames
         seconds = self.cpu.start_seconds["cube"] + files * self.cpu.file_seconds
         return seconds, self.cpu.start_bytes["cube"] + written, written
 
