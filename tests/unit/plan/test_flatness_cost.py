@@ -95,7 +95,8 @@ def test_points_are_those_that_a_survey_asks_for(measures, width, asked, seed):
     n = network.num_parameters
     assert (n <= FULL_SPECTRUM) == (width == 8)
     inputs = torch.from_numpy(random.normal(size=(SIZES[-1], 12)).astype(np.float32))
-    examples = Landscapes(inputs, torch.from_numpy(random.integers(0, 10, 30)), tuple(SIZES))
+    targets = torch.from_numpy(random.integers(0, 10, SIZES[-1]))
+    examples = Landscapes(inputs, targets, tuple(SIZES), "cross_entropy")
     minima = [
         Surveyed((seed, k), torch.from_numpy(random.normal(size=n) / 4).float(), examples, 10)
         for k in range(2)
