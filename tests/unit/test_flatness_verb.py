@@ -6,14 +6,17 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from by_hand import failing, run, run_study
 
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
-from basins.cube.read import open_cube
+from basins.cube.queries import eigenvalue_fraction
+from basins.cube.read import has_group, open_cube, open_group
 from basins.cube.schema import validate
 from basins.datasets import digits
 from basins.datasets.subsets import order
 from basins.models.functional import Network, build
+from basins.plan import memory
 from basins.study import jobs
 from basins.training import checkpoint
 from basins.verbs import surveying
@@ -50,8 +53,10 @@ def test_the_cube_holds_what_dense_matrices_say(study_file):
     data = digits.load()
     network = Network(build("linear", data.input_shape, 10, 0).double())
     test = torch.from_numpy(data.test_inputs).double(), torch.from_numpy(data.test_targets)
-    with open_cube(jobs.cube_file(study)) as cube:
+    path = jobs.cube_file(study)
+    with open_cube(path) as cube, open_group(path, "/spectrum") as spectra:
         validate(cube, "/")
+        validate(spectra, "/spectrum")
         assert {k for table in FLATNESS_BY_MEASURE.values() for k in table} <= set(cube.data_vars)
         for seed in (0, 1):
             job = next(j for j in jobs.expand(study) if j.seeds == (seed,) and j.train_size == 60)
@@ -64,6 +69,12 @@ def test_the_cube_holds_what_dense_matrices_say(study_file):
                 values = np.linalg.eigvalsh(hessian(network, theta, inputs, targets))
                 one = cube.sel(train_size=60, seed=seed, landscape_size=size).squeeze()
                 np.testing.assert_allclose(one.eigenvalues, values[:-4:-1], rtol=1e-6)
+                nodes = spectra.sel(train_size=60, seed=seed, landscape_size=size).squeeze()
+                # Rounding of products is of the size of the largest.
+                tolerance = {"rtol": 1e-6, "atol": 1e-9 * values[-1]}
+                np.testing.assert_allclose(nodes.node_eigenvalue, values, **tolerance)
+                np.testing.assert_allclose(nodes.gauss_newton_node_eigenvalue, values, **tolerance)
+                np.testing.assert_allclose(nodes.node_weight, 1 / 650, rtol=1e-12)
                 assert one.spectral_norm == pytest.approx(values[-1], rel=1e-6)
                 assert one.smallest_eigenvalue == pytest.approx(0, abs=1e-6 * values[-1])
                 assert one.trace == pytest.approx(values.sum(), rel=1e-9)
@@ -100,6 +111,10 @@ def test_the_cube_holds_what_dense_matrices_say(study_file):
             tested = cube.sel(train_size=60, seed=seed).squeeze()
             assert tested.test_spectral_norm == pytest.approx(values[-1], rel=1e-6)
             np.testing.assert_allclose(tested.test_eigenvalues, values[:-4:-1], rtol=1e-6)
+            nodes = spectra.sel(train_size=60, seed=seed).squeeze()
+            np.testing.assert_allclose(
+                nodes.test_node_eigenvalue, values, rtol=1e-6, atol=1e-9 * values[-1]
+            )
             assert tested.test_gauss_newton_trace == pytest.approx(values.sum(), rel=1e-6)
 
 
@@ -112,6 +127,61 @@ def test_studies_without_flatness_have_no_such_variable(study_file):
     with open_cube(jobs.cube_file(study)) as cube:
         assert "spectral_norm" not in cube
         assert "box_size" not in cube.dims
+    assert not has_group(jobs.cube_file(study), "/spectrum")
+    with pytest.raises(
+        ValueError, match=r"cube\.nc: has no group /spectrum; the study did not ask"
+    ):
+        open_group(jobs.cube_file(study), "/spectrum")
+
+
+def test_models_with_many_nodes_and_with_few_share_a_cube(study_file):
+    """A whole spectrum of 650 nodes beside one of 1,210 parameters seen by 3 vectors of 5 steps."""
+    study = run_study(
+        study_file(
+            train_sizes=[20],
+            landscape_sizes=[20, 60],
+            models=["mlp-16", "linear"],
+            measure=asking("gauss_newton", num_probes=3, num_steps=5),
+        )
+    )
+    with open_group(jobs.cube_file(study), "/spectrum") as spectra:
+        validate(spectra, "/spectrum")
+        assert set(spectra.data_vars) == {
+            f"{test}gauss_newton_node_{what}"
+            for test in ("", "test_")
+            for what in ("eigenvalue", "weight")
+        }
+        counted = spectra.gauss_newton_node_eigenvalue.notnull().sum("node")
+        assert (counted.sel(model="linear") == 650).all()
+        assert (counted.sel(model="mlp-16") == 15).all()
+        for test in ("", "test_"):
+            weights = spectra[f"{test}gauss_newton_node_weight"]
+            np.testing.assert_allclose(weights.sum("node"), 1, rtol=1e-9)
+            # The quadrature of x is the trace over n, to the error of three vectors.
+            nodes = spectra[f"{test}gauss_newton_node_eigenvalue"]
+            assert ((nodes * weights).sum("node") > 0).all()
+    with xr.open_datatree(jobs.cube_file(study)) as tree:
+        assert "spectrum" in tree.children
+    again = jobs.cube_file(study).with_name("again.nc")
+    run("cube", "--study", "study.yaml", "--output", again)
+    assert again.read_bytes() == jobs.cube_file(study).read_bytes()
+    for job in jobs.expand(study):
+        written = jobs.flatness_file(study, job.id).stat().st_size
+        foretold = memory.result_bytes(study, job, "flatness")
+        assert written / 1.5 < foretold < 1.5 * written
+
+
+def test_flatness_of_an_older_version_is_one_sentence(study_file, capsys):
+    path = study_file(train_sizes=[20], seeds=1, measure=asking("spectrum", "sharpness"))
+    study = run_study(path)
+    victim = jobs.flatness_file(study, jobs.expand(study)[0].id)
+    written = victim.stat().st_size
+    foretold = memory.result_bytes(study, jobs.expand(study)[0], "flatness")
+    assert written / 1.5 < foretold < 1.5 * written
+    with h5py.File(victim, "a") as file:
+        del file["spectrum"]
+    said = failing(capsys, "cube", "--study", path, "--output", "other.nc")
+    assert f"{victim}: holds no spectra" in said
 
 
 def test_a_killed_survey_resumes_from_its_checkpoint(study_file, monkeypatch):
@@ -146,7 +216,8 @@ def test_a_killed_survey_resumes_from_its_checkpoint(study_file, monkeypatch):
     assert len(measured) == 2
     assert not jobs.checkpoint_file(study, job, "flatness").exists()
     with h5py.File("again.h5") as again, h5py.File(jobs.flatness_file(study, job)) as first:
-        for name in first:
+        assert set(again["spectrum"]) == set(first["spectrum"])
+        for name in [*first, *(f"spectrum/{name}" for name in first["spectrum"])]:
             if isinstance(first[name], h5py.Dataset):
                 np.testing.assert_allclose(again[name][()], first[name][()], rtol=1e-9)
 
@@ -164,6 +235,12 @@ def test_minima_that_diverged_have_no_flatness(study_file):
         assert cube.spectral_norm.sel(recipe="wild").isnull().all()
         assert cube.test_trace.sel(recipe="wild").isnull().all()
         assert cube.spectral_norm.sel(recipe="adam").notnull().all()
+    with open_group(jobs.cube_file(study), "/spectrum") as spectra:
+        assert spectra.node_weight.sel(recipe="wild").isnull().all()
+        assert spectra.test_node_eigenvalue.sel(recipe="adam").notnull().all()
+        shares = eigenvalue_fraction(spectra, np.inf)
+        assert shares.sel(recipe="wild").isnull().all()
+        np.testing.assert_allclose(shares.sel(recipe="adam"), 1, rtol=1e-12)
 
 
 def test_bad_requests_are_one_sentence_before_any_computing(study_file, capsys):

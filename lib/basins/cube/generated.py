@@ -24,8 +24,8 @@ always in a flag. A minimum whose training loss is not below a threshold is kept
 
 **Attributes**: each variable has `long_name`, `units`, `formula`, `references`; values with an
 error bar name it in `ancillary_variables`; flags have `flag_values` and `flag_meanings`. The root
-has the resolved study text and its hash. Nothing in `/`, `/rays` and `/history` changes between two
-identical runs: clocks, devices and library versions live in `/provenance`.
+has the resolved study text and its hash. Nothing but `/provenance` changes between two identical
+runs: clocks, devices and library versions live there.
 
 **Version**: `Conventions` is `{conventions}`. Adding variables is free; renaming one or changing
 its meaning raises the number, and readers refuse a number they do not know.
@@ -35,10 +35,15 @@ TITLES = {
     "/": "The cube (root group)",
     "/rays": "`/rays`: radii",
     "/history": "`/history`: training curves",
+    "/spectrum": "`/spectrum`: spectral densities",
 }
-
-
-MORE = {"/": "And, if the study names the measure (`measure.flatness`):"}
+HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
+MORE = {
+    "/": "And, if the study names the measure (`measure.flatness`):",
+    "/spectrum": "Only if the study names `spectrum` or `gauss_newton` (`measure.flatness`). "
+    "`basins.cube.queries.spectral_density` draws a density from it. NaN beyond the last node of a "
+    "minimum:",
+}
 
 
 def specification() -> str:
@@ -47,15 +52,13 @@ def specification() -> str:
     parts.append("| name | meaning | unit |\n|---|---|---|\n")
     for name, (long_name, units, formula) in schema.COORDINATES.items():
         parts.append(f"| `{name}` | {long_name}: {formula} | {units} |\n")
-    for group, table in schema.GROUPS.items():
-        parts.append(
-            f"\n## {TITLES[group]}\n\n| variable | dims | type | unit | meaning | source |"
-        )
-        parts.append("\n|---|---|---|---|---|---|\n")
-        parts += [_row(name, variable) for name, variable in table.items()]
+    for group, title in TITLES.items():
+        parts.append(f"\n## {title}\n")
+        if group in schema.GROUPS:
+            parts.append(f"\n{HEADER}")
+            parts += [_row(name, variable) for name, variable in schema.GROUPS[group].items()]
         if group in schema.MORE:
-            parts.append(f"\n{MORE[group]}\n\n| variable | dims | type | unit | meaning | source |")
-            parts.append("\n|---|---|---|---|---|---|\n")
+            parts.append(f"\n{MORE[group]}\n\n{HEADER}")
             parts += [_row(name, variable) for name, variable in schema.MORE[group].items()]
     parts.append(
         "\n## `/provenance`\n\nOne entry a job file: `verb`, `device`, `dtype`, `wall_seconds` "

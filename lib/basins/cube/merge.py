@@ -1,6 +1,6 @@
-"""Job files to one cube, streaming: never more than one job's rays in memory."""
+"""Job files to one cube, streaming: never more than one job's rays or spectra in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from basins.cube import schema
 from basins.cube.flatness_table import FLATNESS, FLATNESS_BY_MEASURE
 from basins.cube.provenance import source_revision
 from basins.cube.read import open_job
+from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
 from basins.cube.variable import MINIMUM, VOLUME, Variable
 from basins.cube.write import whole_hdf5
 from basins.study import jobs
@@ -59,6 +60,7 @@ class _Tables:
     root: dict[str, NDArray[Any]]
     history: dict[str, NDArray[Any]]
     normalization: list[str]
+    num_nodes: int = 0
     provenance: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -83,6 +85,8 @@ def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _:
     with whole_hdf5(output) as partial:
         _root(study, tables).to_netcdf(partial, mode="w", engine="h5netcdf")
         _write_rays(study, partial, advance)
+        if spectrum_table(study):
+            _write_spectra(study, tables.num_nodes, partial, advance)
         _history(study, tables).to_netcdf(partial, mode="a", group="/history", engine="h5netcdf")
         _provenance(tables).to_netcdf(partial, mode="a", group="/provenance", engine="h5netcdf")
 
@@ -120,6 +124,12 @@ def flatness_table(study: Study) -> dict[str, Variable]:
     """Return the variables of the measures of flatness that a study asks for."""
     named = sorted(study.measure.flatness)
     return {k: v for name in named for k, v in FLATNESS_BY_MEASURE[name].items()}
+
+
+def spectrum_table(study: Study) -> dict[str, Variable]:
+    """Return the variables of the spectra that a study asks for, none if for none."""
+    named = [name for name in SPECTRUM_BY_MEASURE if name in study.measure.flatness]
+    return {k: v for name in named for k, v in SPECTRUM_BY_MEASURE[name].items()}
 
 
 def _place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
@@ -182,6 +192,8 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
             with _open(study, job, "flatness") as file:
                 for name in flatness_table(study):
                     tables.root[name][place] = file[name][()]
+                for name in spectrum_table(study):
+                    tables.num_nodes = max(tables.num_nodes, _spectra(file)[name].shape[-1])
                 _note(tables, job, file)
             advance(1)
     if above.threshold_kind == "loss":
@@ -266,18 +278,60 @@ def _write_rays(study: Study, path: Path, advance: Callable[[int], None]) -> Non
     labels = {dim: values for dim, values in axes(study).items() if dim in dims}
     labels["direction"] = list(range(study.measure.volume.directions))
     with h5netcdf.File(path, "a") as file:
-        group = file.create_group("rays")
-        group.dimensions = {dim: len(values) for dim, values in labels.items()}
-        for dim, values in labels.items():
-            _write_axis(group, dim, values)
-        for name, variable in schema.RAYS.items():
-            _create(group, name, variable, labels)
+        group = _create_group(file, "rays", schema.RAYS, labels)
         for job in jobs.expand(study):
             place = _place(study, job)
             with _open(study, job, "rays") as rays:
                 for name in schema.RAYS:
                     group[name][place] = rays[name][()]
             advance(1)
+
+
+def _write_spectra(
+    study: Study, num_nodes: int, path: Path, advance: Callable[[int], None]
+) -> None:
+    table = spectrum_table(study)
+    dims = {dim for variable in table.values() for dim in variable.dims}
+    labels = {dim: values for dim, values in axes(study).items() if dim in dims}
+    with h5netcdf.File(path, "a") as file:
+        # Nodes have no labels: the first of one minimum and of another have nothing in common.
+        group = _create_group(file, "spectrum", table, labels, **{NODE: num_nodes})
+        for job in jobs.expand(study):
+            place = _place(study, job)
+            with _open(study, job, "flatness") as found:
+                for name in table:
+                    values = _spectra(found)[name][()]
+                    # Fewer than other models have: the rest stays NaN.
+                    group[name][(*place, ..., slice(values.shape[-1]))] = values
+            advance(1)
+
+
+def _spectra(file: h5py.File) -> h5py.Group:
+    """Return the group of a flatness file that holds spectra."""
+    if "spectrum" not in file:
+        raise ValueError(
+            f"{file.filename}: holds no spectra, as older versions wrote it; remove the file and "
+            "run again"
+        )
+    return file["spectrum"]
+
+
+def _create_group(
+    file: h5netcdf.File,
+    name: str,
+    table: Mapping[str, Variable],
+    labels: dict[str, list[Any]],
+    **unlabeled: int,
+) -> Any:
+    """Return a new group with all its variables, empty."""
+    group = file.create_group(name)
+    sizes = {dim: len(values) for dim, values in labels.items()} | unlabeled
+    group.dimensions = sizes
+    for dim, values in labels.items():
+        _write_axis(group, dim, values)
+    for variable_name, variable in table.items():
+        _create(group, variable_name, variable, sizes)
+    return group
 
 
 def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
@@ -290,9 +344,9 @@ def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
         variable.attrs["long_name"], variable.attrs["units"], _ = schema.COORDINATES[dim]
 
 
-def _create(group: Any, name: str, variable: Variable, labels: dict[str, list[Any]]) -> None:
+def _create(group: Any, name: str, variable: Variable, sizes: dict[str, int]) -> None:
     # One minimum a chunk: read alone, written once.
-    chunk = [1 if dim in MINIMUM else len(labels[dim]) for dim in variable.dims]
+    chunk = [1 if dim in MINIMUM else sizes[dim] for dim in variable.dims]
     is_float = variable.dtype.startswith("float")
     created = group.create_variable(
         name,

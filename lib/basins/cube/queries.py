@@ -2,10 +2,14 @@
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from basins import streams
 
+Array = NDArray[np.float64]
+
 NUM_RESAMPLES = 2000
+REACH = 8  # widths beyond the outermost eigenvalues at which a density has ended
 
 
 def own_landscape(variable: xr.DataArray) -> xr.DataArray:
@@ -61,6 +65,119 @@ def power_law(cube: xr.Dataset) -> xr.Dataset:
     names = ["exponent", "intercept", "exponent_low", "exponent_high"]
     result = xr.Dataset({name: fitted.isel(fit=index) for index, name in enumerate(names)})
     return result.assign(exponent_per_parameter=result.exponent / cube.num_parameters)
+
+
+def spectral_density(
+    spectrum: xr.Dataset,
+    width: float,
+    num_points: int | None = None,
+    scale: float | None = None,
+    prefix: str = "",
+) -> xr.Dataset:
+    """Return densities of eigenvalues, smoothed by Gaussians, on one grid for all minima.
+
+    A density integrates to 1, by which the share of eigenvalues in any part is its integral there
+    (Lin, Saad, Yang 2016, SIAM Review 58, 34).
+
+    Parameters
+    ----------
+    spectrum
+        The cube's group ``/spectrum``, as `basins.cube.read.open_group` opens it, or a part of it.
+    width
+        Standard deviation of the Gaussians: in units of eigenvalues, or, given a scale, of t.
+    num_points
+        Of the grid, which reaches beyond all eigenvalues; default half a width apart. Farther than
+        a width apart they would miss eigenvalues.
+    scale
+        If given, Gaussians are as wide as `width` in t = asinh(eigenvalue / scale), which is linear
+        below the scale and logarithmic, on either side of 0, above it; the grid is even in t.
+    prefix
+        Of which matrix: none for the Hessian in landscapes, ``gauss_newton_``, ``test_`` or
+        ``test_gauss_newton_``.
+
+    Returns
+    -------
+    Dataset
+        ``density`` per unit of the eigenvalue, over the spectrum's dims and ``value``, whose labels
+        are the grid; NaN where nothing was measured.
+
+    Raises
+    ------
+    ValueError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> nodes = xr.Dataset({"node_eigenvalue": ("node", [0.0, 4.0]),
+    ...                     "node_weight": ("node", [0.5, 0.5])})
+    >>> density = spectral_density(nodes, width=0.1).density
+    >>> float(density.integrate("value").round(6))
+    1.0
+    """
+    for name, number in (("width", width), ("scale", 1.0 if scale is None else scale)):
+        if not 0 < number < np.inf:
+            raise ValueError(f"{name}: {number!r} must be a finite number above 0")
+    nodes, weights = _nodes(spectrum, prefix)
+    if scale is not None:
+        nodes = nodes.copy(data=np.arcsinh(nodes.values / scale))
+    is_any = bool(nodes.notnull().any())
+    low, high = (float(nodes.min()), float(nodes.max())) if is_any else (0.0, 0.0)
+    low, high = low - REACH * width, high + REACH * width
+    least = int(np.ceil((high - low) / width)) + 1
+    if num_points is not None and num_points < least:
+        raise ValueError(f"num_points: {num_points} must be at least {least} for this width")
+    grid = np.linspace(low, high, num_points or 2 * least)
+    density: xr.DataArray = xr.apply_ufunc(
+        lambda at, share: _smoothed(at, share, grid, width),
+        nodes,
+        weights,
+        input_core_dims=[["node"], ["node"]],
+        output_core_dims=[["value"]],
+        vectorize=True,
+    )
+    values = grid
+    if scale is not None:
+        # d eigenvalue = scale cosh(t) dt.
+        density = density / xr.DataArray(scale * np.cosh(grid), dims="value")
+        values = scale * np.sinh(grid)
+    return xr.Dataset({"density": density}).assign_coords(value=values)
+
+
+def eigenvalue_fraction(spectrum: xr.Dataset, below: float, prefix: str = "") -> xr.DataArray:
+    """Return the share of eigenvalues whose absolute value is below a cut, NaN if not measured.
+
+    Parameters
+    ----------
+    spectrum, prefix
+        As in `spectral_density`.
+    below
+        The cut.
+    """
+    nodes, weights = _nodes(spectrum, prefix)
+    share = weights.where(np.abs(nodes) < below, 0.0).sum("node")
+    found: xr.DataArray = share.where(weights.notnull().any("node")).rename("eigenvalue_fraction")
+    return found
+
+
+def _nodes(spectrum: xr.Dataset, prefix: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return eigenvalues and weights."""
+    name = f"{prefix}node_eigenvalue"
+    if name not in spectrum:
+        known = [str(n).removesuffix("node_eigenvalue") for n in spectrum if "node_eigen" in str(n)]
+        raise ValueError(
+            f"prefix: there is no {name}; allowed are {', '.join(map(repr, known)) or 'none'}"
+        )
+    return spectrum[name], spectrum[f"{prefix}node_weight"]
+
+
+def _smoothed(nodes: Array, weights: Array, grid: Array, width: float) -> Array:
+    """Return the density at the grid; `nodes` and `weights` have NaN where there is none."""
+    is_there = np.isfinite(nodes)
+    if not is_there.any():
+        return np.full(len(grid), np.nan)
+    distances = (grid[:, None] - nodes[is_there]) / width
+    bumps = np.exp(-(distances**2) / 2) / (np.sqrt(2 * np.pi) * width)
+    return np.asarray(bumps @ weights[is_there])
 
 
 def _fit(values: np.ndarray, log_size: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -22,6 +22,26 @@ def open_cube(path: str | Path) -> xr.Dataset:
     return xr.open_dataset(path, engine="h5netcdf")
 
 
+def open_group(path: str | Path, group: str) -> xr.Dataset:
+    """Open a group of a cube, such as ``/rays`` or ``/spectrum``.
+
+    Raises
+    ------
+    ValueError
+        As `open_cube`, or if the cube has no such group.
+    """
+    check(Path(path), "cube")
+    if not has_group(path, group):
+        raise ValueError(f"{path}: has no group {group}; the study did not ask for what it holds")
+    return xr.open_dataset(path, group=group, engine="h5netcdf")
+
+
+def has_group(path: str | Path, group: str) -> bool:
+    """Tell whether a cube has a group."""
+    with h5py.File(path, "r") as file:
+        return isinstance(file.get(group), h5py.Group)
+
+
 def open_job(path: Path, kind: str, fingerprint: str) -> h5py.File:
     """Open a job file for reading.
 

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.spectrum_table import SPECTRUM
 from basins.cube.variable import BASIN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
 
 CONVENTIONS = "basins-1"
@@ -215,13 +216,13 @@ HISTORY = {
 }
 
 GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
-# What a group may hold beside what it must.
-MORE = {"/": FLATNESS}
+# What a group may hold beside what it must; a group that is only here may be missing.
+MORE = {"/": FLATNESS, "/spectrum": SPECTRUM}
 
 
 def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:
     """Return `dataset` with the attributes of the table on its variables and coordinates."""
-    table = GROUPS[group] | MORE.get(group, {})
+    table = GROUPS.get(group, {}) | MORE.get(group, {})
     for name in dataset.data_vars:
         dataset[name].attrs = table[str(name)].attributes()
     for name in dataset.coords:
@@ -239,7 +240,7 @@ def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:
 def validate(dataset: xr.Dataset, group: str) -> None:
     """Raise ValueError, naming the variable, unless `dataset` is as the table says."""
     more = MORE.get(group, {})
-    for name, variable in (GROUPS[group] | more).items():
+    for name, variable in (GROUPS.get(group, {}) | more).items():
         if name not in dataset:
             if name in more:
                 continue

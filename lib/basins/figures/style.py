@@ -1,8 +1,8 @@
 """One look for all figures: a panel a model, data set and recipe; colours that print."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -48,27 +48,39 @@ def colors(count: int) -> list[tuple[float, float, float, float]]:
 
 
 def panels(
-    cube: xr.Dataset, title: str, draw: Panel, width: float = 4.2, height: float = 3.4
+    cube: xr.Dataset,
+    title: str,
+    draw: Panel | Mapping[str, Panel],
+    width: float = 4.2,
+    height: float = 3.4,
 ) -> Figure:
-    """Draw one panel for each model, data set and recipe, at most three in a row."""
+    """Draw one panel for each model, data set and recipe, at most three in a row.
+
+    Several named ways to draw stand beside one another, on axes alike.
+    """
+    ways = draw if isinstance(draw, Mapping) else {"": draw}
     triples = [
         cube.sel(model=model, dataset=dataset, recipe=recipe)
         for dataset in cube.dataset.values
         for model in cube.model.values
         for recipe in cube.recipe.values
     ]
-    columns = min(3, len(triples))
-    rows = -(-len(triples) // columns)
+    count = len(triples) * len(ways)
+    columns = len(ways) if len(ways) > 1 else min(3, count)
+    rows = -(-count // columns)
+    alike: Literal["row", "none"] = "row" if len(ways) > 1 else "none"
     # One panel alone must still hold the title.
     width = max(width, 6.4 / columns)
     with look():
         figure = Figure(figsize=(width * columns, height * rows + 0.5), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis, part in zip(axes, triples, strict=False):
-            axis.set_title(f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}")
-            draw(axis, part)
-        for axis in axes[len(triples) :]:
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=alike, sharey=alike).ravel()
+        pairs = ((part, words) for part in triples for words in ways)
+        for axis, (part, words) in zip(axes, pairs, strict=False):
+            where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
+            axis.set_title(f"{where}: {words}" if words else where)
+            ways[words](axis, part)
+        for axis in axes[count:]:
             axis.set_visible(False)
         figure.suptitle(title, fontsize=9.5)
     return figure

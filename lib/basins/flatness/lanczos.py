@@ -77,11 +77,13 @@ def krylov(
     active = np.arange(num_rows)
     found = Krylov(diagonal, beside, num_steps)
     for step in range(max_steps):
-        basis = bases[active, : step + 1]
+        # No copy as long as all rows go on.
+        basis = bases[:, : step + 1] if len(active) == num_rows else bases[active, : step + 1]
         moved = product(active, basis[:, -1])
         diagonal[active, step] = np.einsum("ri,ri->r", moved, basis[:, -1])
         for _ in range(2):
-            moved = moved - np.einsum("rj,rji->ri", np.einsum("rji,ri->rj", basis, moved), basis)
+            parts = basis @ moved[:, :, None]
+            moved = moved - (parts.transpose(0, 2, 1) @ basis)[:, 0]
         lengths = np.linalg.norm(moved, axis=1)
         beside[active, step] = lengths
         num_steps[active] = step + 1

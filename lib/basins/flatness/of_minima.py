@@ -107,6 +107,13 @@ class Surveyed:
     is_diverged: bool = False
 
 
+def num_nodes(num_parameters: int, num_probes: int, num_steps: int) -> int:
+    """Return how many nodes the density of one spectrum is made of."""
+    if num_parameters <= FULL_SPECTRUM:
+        return num_parameters
+    return num_probes * min(num_steps, num_parameters)
+
+
 class Survey:
     """Losses and curvatures of minima of one network in their landscapes.
 
@@ -214,7 +221,7 @@ def measure_minima(
     Returns
     -------
     dict
-        Float64 arrays by the names of the cube's table, shape (S, M) and one more axis where the
+        Float64 arrays by the names of the cube's tables, shape (S, M) and one more axis where a
         table says so; only those of the measures asked for.
     """
     if any(one.is_diverged for one in minima):
@@ -356,7 +363,7 @@ def _traces(
     is_gauss_newton: bool,
     seen: ubaru2017density.Spectrum | None = None,
 ) -> dict[str, float | Array]:
-    """Return trace and log-determinant with their errors."""
+    """Return trace and log-determinant with their errors, and what a density is made of."""
     seen = seen or survey.spectrum(minimum, landscape, is_gauss_newton, request)
     if seen.is_whole:
         trace = seen.trace_of(lambda values: values)
@@ -370,7 +377,10 @@ def _traces(
         )
     log_det = ubaru2017density.log_det(seen, request.damping)
     prefix = "gauss_newton_" if is_gauss_newton else ""
+    eigenvalues, weights = seen.shares()
     return {
+        f"{prefix}node_eigenvalue": eigenvalues,
+        f"{prefix}node_weight": weights,
         f"{prefix}trace": trace.value,
         f"{prefix}trace_stderr": trace.stderr,
         f"{prefix}log_det": log_det.value,

@@ -63,6 +63,21 @@ class Spectrum:
         # Gauss rules converge geometrically, so that half the steps err by far more.
         return mean(found, other_stderr=abs(float((found - coarse).mean())) / 3)
 
+    def shares(self) -> tuple[Array, Array]:
+        """Return nodes and weights of all vectors, one after another, shape (vectors x steps,).
+
+        Weights sum to 1; both are NaN where a vector needed fewer steps.
+
+        Examples
+        --------
+        >>> Spectrum.whole(np.array([3.0, 1.0])).shares()
+        (array([1., 3.]), array([0.5, 0.5]))
+        """
+        is_empty = self.weights == 0
+        # Of a step that was made a weight may still round to 0; its node has nothing to say.
+        nodes = np.where(is_empty, np.nan, self.nodes).ravel()
+        return nodes, np.where(is_empty, np.nan, self.weights / len(self.weights)).ravel()
+
     def density(self, at: Array, width: float) -> Array:
         """Return the density of eigenvalues at points (k,), smoothed by Gaussians of a width.
 

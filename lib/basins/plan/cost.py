@@ -5,6 +5,7 @@ something of known price happens; `basins.plan.calibration` holds the prices of 
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,31 @@ BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice i
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
 LBFGSB_LOSSES = 4  # of one iteration: a loss and a gradient, now and then twice
 LANCZOS_STEPS = 100  # or so, until the ends of a spectrum have converged
+VECTOR_OPERATIONS = 3  # a multiply-add of a matrix and a vector takes as long as so many of two
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a measure of flatness asks for.
+
+    Attributes
+    ----------
+    points
+        Losses; a gradient counts as two, a product with the Hessian as four.
+    operations
+        Multiply-adds of dense matrices beside them.
+    """
+
+    points: float
+    operations: float
+
+    def __add__(self, other: "Asked") -> "Asked":
+        """Return both."""
+        return Asked(self.points + other.points, self.operations + other.operations)
+
+    def __rmul__(self, count: int) -> "Asked":
+        """Return that so many times."""
+        return Asked(count * self.points, count * self.operations)
 
 
 def train_counts(
@@ -188,24 +214,50 @@ def points_asked(study: Study, num_parameters: int) -> tuple[float, float]:
     return basin, 4.0 * num_parameters if has_hessian else 0.0
 
 
-def survey_points(study: Study, num_parameters: int) -> tuple[float, float]:
-    """Return the losses that measures of flatness ask for: of each landscape, and of the test set.
+def survey_asked(study: Study, num_parameters: int) -> tuple[Asked, Asked]:
+    """Return what measures of flatness ask for: in each landscape, and of the test set."""
+    measures, n = study.measure.flatness, num_parameters
+    whole, matrix = _whole_spectrum(study, n), _matrix(study, n)
+    num_matrices = len({"spectrum", "gauss_newton"} & set(measures))
+    tested = num_matrices * matrix
+    in_each = tested
+    if "evidence" in measures:
+        in_each += Asked(1.0, 0.0)
+        # The Hessian's spectrum is computed once for both measures.
+        if "spectrum" not in measures:
+            in_each += whole
+    if "sharpness" in measures:
+        in_each += Asked(_sharpness_points(len(study.measure.flatness_options.box_sizes)), 0.0)
+    return in_each, tested
 
-    A gradient counts as two losses, a product with the Hessian as four.
-    """
-    measures, options = study.measure.flatness, study.measure.flatness_options
+
+def _sharpness_points(num_boxes: int) -> float:
+    """Return the losses that all kinds of sharpness ask for in one landscape."""
     ascent = RESTARTS * (1 + 3 * STEPS)
-    boxes = 2 * len(options.box_sizes) * (LBFGSB_LOSSES * ITERATIONS + ascent)
-    sharpness = boxes + 2 * ascent + 4 * NUM_DRAWS if "sharpness" in measures else 0.0
-    whole = 4.0 * num_parameters
-    if num_parameters > FULL_SPECTRUM:
-        whole = 4.0 * options.num_probes * options.num_steps
-    trace = 4.0 * options.num_products if num_parameters > FULL_SPECTRUM else 0.0
-    ends = 4.0 * LANCZOS_STEPS
-    hessian = whole + trace + ends if "spectrum" in measures else 0.0
-    gauss_newton = whole + trace + ends if "gauss_newton" in measures else 0.0
-    evidence = whole if "evidence" in measures and "spectrum" not in measures else 0.0
-    return sharpness + hessian + gauss_newton + evidence, hessian + gauss_newton
+    # In the full space and in a subspace, which has a loss of its own at the minimum.
+    boxes = 2 * num_boxes * (LBFGSB_LOSSES * ITERATIONS + ascent + 1)
+    one_step, own = 3, 1
+    return boxes + 2 * (ascent + one_step) + own + 2 * 2 * NUM_DRAWS
+
+
+def _whole_spectrum(study: Study, n: int) -> Asked:
+    """Return what all eigenvalues of a matrix take, or what random vectors see of them."""
+    options = study.measure.flatness_options
+    if n <= FULL_SPECTRUM:
+        return Asked(4.0 * n, float(n) ** 3)
+    return options.num_probes * _krylov(min(n, options.num_steps), n)
+
+
+def _matrix(study: Study, n: int) -> Asked:
+    """Return what spectrum, trace and both ends of the spectrum of one matrix take."""
+    num_products = study.measure.flatness_options.num_products if n > FULL_SPECTRUM else 0
+    ends = _krylov(min(n, LANCZOS_STEPS), n)
+    return _whole_spectrum(study, n) + ends + Asked(4.0 * num_products, 0.0)
+
+
+def _krylov(num_steps: int, n: int) -> Asked:
+    """Return what so many steps of Lanczos' method take: a product, made orthogonal twice, each."""
+    return Asked(4.0 * num_steps, VECTOR_OPERATIONS * 2.0 * n * num_steps**2)
 
 
 def inside_landscapes(study: Study, job: jobs.Job) -> list[int]:
@@ -253,13 +305,13 @@ def counts(
         each = len(job.seeds) * (basin * len(volume.thresholds) + landscape)
         return estimate_counts(network, each * len(sizes), each * sum(sizes))
     if verb == "flatness":
-        cells, tests = len(job.seeds) * len(study.landscape_sizes), len(job.seeds)
-        each, on_test = survey_points(study, network.num_parameters)
-        examples = each * len(job.seeds) * sum(study.landscape_sizes)
-        points = each * cells + on_test * tests
-        counted = estimate_counts(network, points, examples + on_test * tests * facts.num_test)
-        # No point is moved by a shape.
-        counted[ESTIMATE.index("shape_operations")] = 0
+        sizes, seeds = study.landscape_sizes, len(job.seeds)
+        one, tested = survey_asked(study, network.num_parameters)
+        total = seeds * (len(sizes) * one + tested)
+        examples = seeds * (sum(sizes) * one.points + facts.num_test * tested.points)
+        counted = estimate_counts(network, total.points, examples)
+        # No point is moved by a shape; bases of Krylov spaces are.
+        counted[ESTIMATE.index("shape_operations")] = total.operations
         return counted
     basins = len(job.seeds) * len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([basins, basins * volume.directions], dtype=np.float64)

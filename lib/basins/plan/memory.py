@@ -2,10 +2,14 @@
 
 import math
 
+from basins.cube.flatness_table import FLATNESS_BY_MEASURE
+from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
+from basins.cube.variable import MINIMUM, Variable
 from basins.device import MAX_BYTES, rays_together
 from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
+from basins.flatness.of_minima import num_nodes
 from basins.plan import cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
@@ -13,6 +17,8 @@ from basins.study.schema import Study
 from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
+
+FILE_BYTES, VARIABLE_BYTES = 2e4, 1.5e3  # of a file without numbers, and of a variable's attributes
 
 
 def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
@@ -74,9 +80,41 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     if verb in {"train", "transform"}:
         return seeds * 4.0 * network.num_parameters
     if verb == "flatness":
-        options = study.measure.flatness_options
-        each = 30 + 4 * len(options.box_sizes) + options.num_eigenvalues
-        return seeds * 8.0 * len(study.landscape_sizes) * each
+        numbers = _flatness_numbers(study, network.num_parameters)
+        return frame_bytes(study, verb) + 8.0 * seeds * numbers
     if verb == "rays":
         return seeds * (8.0 + 2 + 8) * cells * volume.directions
     return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))
+
+
+def frame_bytes(study: Study, verb: str) -> float:
+    """Return the bytes of a job's result file that are not numbers, where they are not few."""
+    if verb != "flatness":
+        return 0.0
+    return FILE_BYTES + VARIABLE_BYTES * len(_flatness_variables(study))
+
+
+def _flatness_variables(study: Study) -> list[Variable]:
+    """Return the variables of flatness and of spectra that a study asks for."""
+    return [
+        variable
+        for tables in (FLATNESS_BY_MEASURE, SPECTRUM_BY_MEASURE)
+        for name in study.measure.flatness
+        for variable in tables.get(name, {}).values()
+    ]
+
+
+def _flatness_numbers(study: Study, num_parameters: int) -> int:
+    """Return how many numbers of flatness and of spectra a minimum has."""
+    options = study.measure.flatness_options
+    sizes = {
+        "landscape_size": len(study.landscape_sizes),
+        "box_size": len(options.box_sizes),
+        "eigenvalue": options.num_eigenvalues,
+        "perturbation": len(options.perturbations),
+        NODE: num_nodes(num_parameters, options.num_probes, options.num_steps),
+    }
+    return sum(
+        math.prod(sizes[dim] for dim in variable.dims[len(MINIMUM) :])
+        for variable in _flatness_variables(study)
+    )

@@ -93,7 +93,12 @@ class Pricer:
         listed = jobs.expand(self.study)
         merged = {job: jobs.verbs_of(self.study, job) for job in listed}
         files = sum(len(verbs) for verbs in merged.values())
-        written = sum(self.job(job, verb)[2] for job in listed for verb in merged[job][1:])
+        # Of what jobs write, the cube holds the numbers alone so many times.
+        written = sum(
+            self.job(job, verb)[2] - memory.frame_bytes(self.study, verb)
+            for job in listed
+            for verb in merged[job][1:]
+        )
         seconds = self.cpu.start_seconds["cube"] + files * self.cpu.file_seconds
         return seconds, self.cpu.start_bytes["cube"] + written, written
 

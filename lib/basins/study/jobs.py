@@ -20,6 +20,7 @@ FIGURES = (
     "power_law",
     "volume_by_estimator",
     "rank_correlations",
+    "spectral_density",
 )
 # Drawn for a study that scales minima by alpha; and, of these, if it asks for spectra.
 ALPHA_FIGURES = ("measures_by_alpha",)

@@ -9,6 +9,7 @@ import xarray as xr
 
 from basins.cube import schema, write
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.spectrum_table import SPECTRUM
 from basins.datasets.subsets import Data
 from basins.models.functional import Network
 from basins.study import jobs
@@ -21,12 +22,7 @@ logger = logging.getLogger("basins")
 
 def job_file(kind: str, block: jobs.Job, fingerprint: str, variables: dict[str, Any]) -> xr.Dataset:
     """Return the root of a job's file, described as the cube's table says."""
-    dataset = xr.Dataset(variables, coords={"seed": list(block.seeds)})
-    for name, variable in dataset.data_vars.items():
-        tables = schema.ROOT | schema.RAYS | FLATNESS
-        described = tables.get(str(name))
-        if described is not None:
-            variable.attrs = described.attributes()
+    dataset = described(xr.Dataset(variables, coords={"seed": list(block.seeds)}))
     dataset.attrs = {
         "Conventions": schema.CONVENTIONS,
         "kind": kind,
@@ -73,6 +69,15 @@ def minima_groups(
         }
     )
     return {"/": root, "/history": history}
+
+
+def described(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a part of a job's file with the attributes of the cube's tables."""
+    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM
+    for name, variable in dataset.data_vars.items():
+        if str(name) in tables:
+            variable.attrs = tables[str(name)].attributes()
+    return dataset
 
 
 def publish(

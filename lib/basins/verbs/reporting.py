@@ -6,7 +6,7 @@ from pathlib import Path
 
 from basins.cube import generated as cube_generated
 from basins.cube import ranking_words, read, schema
-from basins.cube.merge import merge
+from basins.cube.merge import merge, spectrum_table
 from basins.cube.ranking import rank as rank_measures
 from basins.cube.summary import summarize
 from basins.progress import progress
@@ -18,7 +18,9 @@ from basins.study.load import load_study
 def cube(study: Path, output: Path) -> None:
     """Merge all job files of a study into its cube."""
     found = load_study(study)
-    files = sum(1 + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
+    # Files with what is copied without being gathered are read twice.
+    twice = 1 + bool(spectrum_table(found))
+    files = sum(twice + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
     with progress("merging", files, "files") as advance:
         merge(found, output, advance)
 
@@ -32,7 +34,13 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
         raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(allowed)}")
     drawing = importlib.import_module(f"basins.figures.{name}")
     with read.open_cube(cube) as opened:
-        save(drawing.draw(opened, threshold), png, pdf)
+        # Figures of bulk say which group they need; a study that did not measure it has none.
+        group = getattr(drawing, "GROUP", None)
+        if group is None or not read.has_group(cube, group):
+            drawn = opened
+        else:
+            drawn = opened.assign(read.open_group(cube, group).data_vars)
+        save(drawing.draw(drawn, threshold), png, pdf)
 
 
 def show(cube: Path) -> None:

@@ -1,20 +1,22 @@
 """The verb that measures the flatness of one job's minima."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
 from basins import device as devices
 from basins.cube import read
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.provenance import Clock
 from basins.cube.schema import TRAINING_STATUS
-from basins.cube.variable import MINIMUM
+from basins.cube.spectrum_table import SPECTRUM
+from basins.cube.variable import MINIMUM, Variable
 from basins.datasets.subsets import Data
 from basins.flatness.of_minima import CURVATURES, Arrays, Request, Surveyed, measure_minima
 from basins.flatness.rivals import Compared, measure_rivals
@@ -26,7 +28,7 @@ from basins.study import jobs
 from basins.study.schema import Study
 from basins.training import checkpoint
 from basins.verbs.job_data import batched, check_network, find, initial, minima_of, trained
-from basins.verbs.job_file import job_file, publish
+from basins.verbs.job_file import described, job_file, publish
 
 
 def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
@@ -66,13 +68,11 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
             arrays |= others(found, network, surveyed, starts, data)
             done.append(arrays)
             checkpoint.save(saved, key, {"minima": [_tensors(one) for one in done]})
-    variables: dict[str, Any] = {
-        # A job's file has of a minimum's dims the seed alone.
-        name: (FLATNESS[name].dims[len(MINIMUM) - 1 :], np.concatenate([one[name] for one in done]))
-        for name in done[0]
-    }
-    root = job_file("flatness", block, fingerprint, variables)
-    publish(study, block, "flatness", output, {"/": root, "/provenance": clock.record()})
+    root, spectra = (_variables(done, table) for table in (FLATNESS, SPECTRUM))
+    groups = {"/": job_file("flatness", block, fingerprint, root)}
+    if spectra:
+        groups["/spectrum"] = described(xr.Dataset(spectra, coords={"seed": list(block.seeds)}))
+    publish(study, block, "flatness", output, groups | {"/provenance": clock.record()})
     checkpoint.discard(saved)
 
 
@@ -138,6 +138,16 @@ def others(
     ]
     options = study.measure.flatness_options
     return measure_rivals(network, compared, study.measure.flatness, options.perturbations)
+
+
+def _variables(done: Sequence[Arrays], table: Mapping[str, Variable]) -> dict[str, Any]:
+    """Return the variables of a table, all minima together."""
+    return {
+        # A job's file has of a minimum's dims the seed alone.
+        name: (table[name].dims[len(MINIMUM) - 1 :], np.concatenate([one[name] for one in done]))
+        for name in done[0]
+        if name in table
+    }
 
 
 def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:

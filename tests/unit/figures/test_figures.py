@@ -82,6 +82,59 @@ def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
     assert {f"mlp-{n} on digits, {r}" for n in (7, 8, 9) for r in "ab"} <= titles
 
 
+def with_spectra(cube, rng, missing=False):
+    """A cube with the spectra of 30 parameters, of both losses, as the verb hands it over."""
+    dims = ("model", "dataset", "recipe", "train_size", "seed")
+    shape = tuple(cube.sizes[dim] for dim in dims)
+    variables = {}
+    for prefix, more in (("", ("landscape_size",)), ("test_", ())):
+        full = (*shape, *(cube.sizes[dim] for dim in more), 30)
+        values = np.exp(2 * rng.normal(size=full)) * rng.choice([-0.1, 1], full)
+        variables[f"{prefix}node_eigenvalue"] = (
+            (*dims, *more, "node"),
+            values * (np.nan if missing else 1),
+        )
+        variables[f"{prefix}node_weight"] = (
+            (*dims, *more, "node"),
+            np.full(full, np.nan if missing else 1 / 30),
+        )
+    return cube.assign(variables)
+
+
+def test_densities_of_both_losses_stand_beside_each_other(seed):
+    rng = np.random.default_rng(seed)
+    cube = with_spectra(made_cube(seed), rng)
+    figure = drawing("spectral_density")(cube)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == [
+        f"mlp-{n} on digits, adam: {words}"
+        for n in (8, 9)
+        for words in ("own landscape", "test loss")
+    ]
+    for left, right in (figure.axes[:2], figure.axes[2:]):
+        assert left.get_xlim() == right.get_xlim()
+        assert left.get_ylim() == right.get_ylim()
+        labels = [text.get_text() for text in left.get_legend().get_texts()]
+        assert labels == ["20", "60", "100"]
+    # The train size's own landscape and no other is what a line shows.
+    other = cube.copy(deep=True)
+    own = (cube.landscape_size == cube.train_size).broadcast_like(cube.node_eigenvalue)
+    other["node_eigenvalue"] = cube.node_eigenvalue.where(own, 1e-30)
+    again = drawing("spectral_density")(other)
+    for first, second in zip(figure.axes[0].lines, again.axes[0].lines, strict=True):
+        assert np.array_equal(first.get_ydata(), second.get_ydata(), equal_nan=True)
+
+
+@pytest.mark.parametrize("given", ["not asked for", "missing"])
+def test_a_figure_without_spectra_says_so(given, seed):
+    cube = made_cube(seed)
+    if given == "missing":
+        cube = with_spectra(cube, np.random.default_rng(seed), missing=True)
+    figure = drawing("spectral_density")(cube)
+    for axis in figure.axes:
+        assert [text.get_text() for text in axis.texts] == ["nothing was measured here"]
+
+
 def test_volumes_say_what_they_are(seed):
     for name in ("volume_by_train_size", "landscape_matrix", "volume_by_accuracy", "power_law"):
         title = drawing(name)(made_cube(seed), 0.5).get_suptitle()
