@@ -146,6 +146,9 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
         "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
         "device": [study.device, study.threads],
     }
+    warm = study.recipes[job.recipe].warm_start
+    if warm:
+        facts["warm_start"] = study.recipes[warm.recipe].model_dump(mode="json")
     if verb == "flatness":
         measure = study.measure
         options = measure.flatness_options.model_dump(mode="json")

@@ -11,7 +11,8 @@ from basins.cube.provenance import Clock
 from basins.datasets import load as datasets
 from basins.progress import progress
 from basins.study import jobs
-from basins.training import checkpoint
+from basins.study.recipes import check_shape
+from basins.training import checkpoint, schedules
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
 from basins.verbs.job_data import check_subspace, find, initial, load, network_of, orders
@@ -28,13 +29,17 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     data = load(found, block.dataset)
     datasets.check_receipt(data, receipt)
     recipe = found.recipes[block.recipe]
+    warm = recipe.warm_start
+    check_shape(found, block.dataset, data.input_shape)
+    # The darkest pixel of all examples: 0 before images were normalized.
+    black = torch.from_numpy(data.inputs.min(axis=(0, 2, 3))) if data.inputs.ndim == 4 else None
     network = network_of(block, data, recipe.loss).to(device, torch.float32)
     check_subspace(found, network.num_parameters)
     order = orders(found, data, block.seeds)[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = jobs.fingerprint(found, block.id, "train")
     saved = jobs.checkpoint_file(found, block.id)
-    with progress(f"training {block.id}", recipe.epochs, "epochs") as advance:
+    with progress(f"training {block.id}", recipe.total_epochs, "epochs") as advance:
         minima = train_minima(
             network,
             recipe,
@@ -44,15 +49,15 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
             torch.from_numpy(data.test_inputs).to(device),
             torch.from_numpy(data.test_targets).to(device),
             block.seeds,
+            before=found.recipes[warm.recipe] if warm else None,
+            black=black,
             saved=saved,
             # Other data, fetched again between kill and resume, or other arithmetic starts over.
             fingerprint=f"{fingerprint} {data.sha256()} {'torch' if slow_path else ARITHMETIC}",
             advance=advance,
             find_gradients=torch_gradients if slow_path else gradients_of,
         )
-    batch = block.train_size
-    if recipe.batch_size != "full":
-        batch = min(batch, recipe.batch_size)
+    batch = schedules.batch_size(recipe, 0, block.train_size)
     noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
     scalars = {
         "train_loss": minima.train_loss,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from basins.study.schema import Recipe
-from basins.training import optimizers
+from basins.training import optimizers, schedules
 
 CASES = [
     ({"optimizer": "sgd"}, torch.optim.SGD, {}),
@@ -43,7 +43,7 @@ def test_steps_are_those_of_torch(keys, reference, options, schedule, seed):
     for step in range(9):
         parameter.grad = gradients[step].clone()
         optimizer.step()
-        rate = optimizers.learning_rate(recipe, step, 9)
+        rate = schedules.learning_rate(recipe, step, 9)
         ours = optimizers.update(recipe, ours, gradients[step], state, step, rate)
         torch.testing.assert_close(ours, parameter.detach(), rtol=1e-12, atol=1e-14)
         scheduler.step()
