@@ -149,7 +149,7 @@ def _open(study: Study, job: jobs.Job, kind: str) -> h5py.File:
 def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     labels = axes(study)
     sizes = {dim: len(values) for dim, values in labels.items()}
-    sizes["step"] = min(200, max(recipe.epochs for recipe in study.recipes.values()))
+    sizes["step"] = min(200, max(recipe.total_epochs for recipe in study.recipes.values()))
     tables = _Tables(
         root={
             name: _empty(variable, sizes)

@@ -74,9 +74,20 @@ ROOT = {
         "nat",
         "|grad L_n(theta)|_2 without weight decay",
     ),
-    "epochs": Variable(MINIMUM, "int32", "epochs trained", "1", "passes over the subset"),
+    "epochs": Variable(
+        MINIMUM,
+        "int32",
+        "epochs trained",
+        "1",
+        "passes over the subset, those of a warm start among them",
+    ),
     "noise_scale": Variable(
-        MINIMUM, "float64", "SGD noise scale", "1", "g = learning_rate (N/B - 1)", SMITH
+        MINIMUM,
+        "float64",
+        "SGD noise scale at the first step",
+        "1",
+        "g = learning_rate (N/B - 1), of the recipe's own first step after a warm start",
+        SMITH,
     ),
     "training_status": Variable(
         MINIMUM,

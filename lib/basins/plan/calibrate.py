@@ -197,7 +197,8 @@ def _train_row(
     counted = networks.module_cost(
         build(case.model, case.input_shape, CLASSES, 0), case.input_shape
     )
-    row = cost.train_counts(counted, case.seeds, case.size, case.size, epochs, case.batch)
+    steps = epochs * math.ceil(case.size / case.batch)
+    row = cost.train_counts(counted, case.seeds, case.size, case.size, epochs, steps)
     return row, taken
 
 

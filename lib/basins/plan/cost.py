@@ -17,7 +17,8 @@ from basins.flatness.of_minima import FULL_SPECTRUM
 from basins.plan.networks import NO_LAYER, NetworkCost, job_network
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
-from basins.study.schema import Study
+from basins.study.schema import Recipe, Study
+from basins.training import schedules
 from basins.volume.shapes import MAX_FULL, RANK
 
 Array = NDArray[np.float64]
@@ -50,6 +51,7 @@ ESTIMATE = (
 COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
+AUGMENTED = 4  # activations that take as long as one number of an augmented image
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
 LBFGSB_LOSSES = 4  # of one iteration: a loss and a gradient, now and then twice
 LANCZOS_STEPS = 100  # or so, until the ends of a spectrum have converged
@@ -81,7 +83,7 @@ class Asked:
 
 
 def train_counts(
-    network: NetworkCost, seeds: int, size: int, tests: int, epochs: int, batch: int
+    network: NetworkCost, seeds: int, size: int, tests: int, epochs: int, steps: int
 ) -> Array:
     """Return the counts of `TRAIN`: all seeds of a job in one stacked loop.
 
@@ -93,10 +95,9 @@ def train_counts(
         Networks trained together.
     size, tests
         Examples trained on and tested on.
-    epochs, batch
-        Passes over the training examples, and examples a step.
+    epochs, steps
+        Passes over the training examples, and steps in all of them.
     """
-    steps = epochs * math.ceil(size / batch)
     # At the end: loss and accuracy on both sets, and the norm of the gradient.
     passes = seeds * (BACKWARD * epochs * size + (BACKWARD + 1) * size + tests)
     # Nobody asks for the gradient of the inputs.
@@ -201,6 +202,13 @@ def estimate_counts(network: NetworkCost, points: float, examples: float) -> Arr
     )
 
 
+def phases_of(study: Study, job: jobs.Job) -> list[tuple[Recipe, int]]:
+    """Return the recipes that a job trains by, and the epochs of each."""
+    recipe = study.recipes[job.recipe]
+    warm = recipe.warm_start
+    return schedules.phases(recipe, study.recipes[warm.recipe] if warm else None)
+
+
 def points_asked(study: Study, num_parameters: int) -> tuple[float, float]:
     """Return the losses that estimators ask for at most: of each basin, and of each landscape."""
     volume, named = study.measure.volume, jobs.asking_estimators(study)
@@ -290,11 +298,14 @@ def counts(
     if verb == "transform":
         return train_counts(network, len(job.seeds), job.train_size, facts.num_test, 0, 1)
     if verb == "train":
-        recipe = study.recipes[job.recipe]
-        batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
-        return train_counts(
-            network, len(job.seeds), job.train_size, facts.num_test, recipe.epochs, batch
-        )
+        parts, size = phases_of(study, job), job.train_size
+        epochs = sum(number for _, number in parts)
+        steps = sum(schedules.steps_before(recipe, number, size) for recipe, number in parts)
+        counted = train_counts(network, len(job.seeds), size, facts.num_test, epochs, steps)
+        changed = sum(number for recipe, number in parts if recipe.augmentation)
+        pixels = len(job.seeds) * changed * size * math.prod(facts.input_shape)
+        counted[TRAIN.index("numbers")] += AUGMENTED * pixels
+        return counted
     if verb == "rays":
         sizes = study.landscape_sizes if at_worst else inside_landscapes(study, job)
         in_each = evaluations(len(sizes), len(volume.thresholds), per_ray)

@@ -14,6 +14,7 @@ from basins.plan import cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.schema import Study
+from basins.training import schedules
 from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
@@ -32,15 +33,18 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     # Read as bytes, turned into float32, normalised.
     data = 2.25 * facts.num_bytes
     if verb in {"train", "transform"}:
-        recipe = study.recipes[job.recipe]
-        batch = job.train_size if recipe.batch_size == "full" else recipe.batch_size
+        parts = cost.phases_of(study, job)
+        # A batch is largest in the last epoch.
+        batch = max(schedules.batch_size(part, n - 1, job.train_size) for part, n in parts)
         subset = seeds * job.train_size * example
-        graph = seeds * min(batch, job.train_size) * 4 * 3 * network.numbers
+        graph = seeds * batch * 4 * 3 * network.numbers
         tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
         state = 10 * seeds * 4 * network.num_parameters
         # A compiled network's batch is held once more, block after block.
-        blocks = seeds * min(batch, job.train_size) * example if network.is_compiled else 0
-        return data + subset + blocks + max(graph, tests) + state
+        blocks = seeds * batch * example if network.is_compiled else 0
+        # An epoch's augmented examples lie beside the plain ones.
+        held = subset * (2 if any(part.augmentation for part, _ in parts) else 1)
+        return data + held + blocks + max(graph, tests) + state
     subset = study.landscape_sizes[-1] * example
     if verb == "estimate":
         n = network.num_parameters

@@ -85,7 +85,9 @@ def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> s
         return ""
     if found is None:
         return "damaged"
-    keys = [f"recipes.{job.recipe}", *KEYS.get(verb, RAYS_KEYS)]
+    warm = study.recipes[job.recipe].warm_start
+    recipes = [job.recipe, *([warm.recipe] if warm else [])]
+    keys = [*(f"recipes.{name}." for name in recipes), *KEYS.get(verb, RAYS_KEYS)]
     words = [text for text in changed if text.startswith(tuple(keys))]
     return "; ".join(words) or "made by another version of the study"
 

@@ -6,11 +6,22 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from basins.study.schema import FlatnessOptions, Measure, Recipe, Strict, Study, VolumeMeasure
+from basins.study.schema import (
+    Augmentation,
+    FlatnessOptions,
+    Measure,
+    Recipe,
+    Strict,
+    Study,
+    VolumeMeasure,
+    WarmStart,
+)
 
 SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("A study", Study, ""),
     ("A recipe", Recipe, "recipes.<name>."),
+    ("Augmentation", Augmentation, "recipes.<name>.augmentation."),
+    ("A warm start", WarmStart, "recipes.<name>.warm_start."),
     ("What is measured", Measure, "measure."),
     ("Volumes", VolumeMeasure, "measure.volume."),
     ("Flatness", FlatnessOptions, "measure.flatness_options."),

@@ -213,6 +213,9 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
     }
     if job.transform:
         facts["transform"] = job.transform
+    warm = study.recipes[job.recipe].warm_start
+    if warm:
+        facts["warm_start"] = study.recipes[warm.recipe].model_dump(mode="json")
     if verb == "flatness":
         measure = study.measure
         options = measure.flatness_options.model_dump(mode="json")

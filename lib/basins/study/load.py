@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
 from basins.study.jobs import path_name
+from basins.study.recipes import check_recipes
 from basins.study.schema import Study, StudyError
 
 
@@ -144,7 +145,7 @@ def _check(study: Study) -> None:
             "so that each minimum is measured in its own landscape"
         )
     _check_thresholds(study)
-    _check_recipes(study)
+    check_recipes(study)
     _check_transforms(study)
     _check_distinct("measure.flatness", study.measure.flatness)
     for key in ("box_sizes", "perturbations"):
@@ -180,36 +181,6 @@ def _check_thresholds(study: Study) -> None:
             )
 
 
-def _check_recipes(study: Study) -> None:
-    for name, recipe in study.recipes.items():
-        given = recipe.model_fields_set
-        if "momentum" in given and recipe.momentum and recipe.optimizer != "sgd":
-            raise StudyError(
-                f"recipes.{name}.momentum: only optimizer sgd has momentum, "
-                f"{recipe.optimizer} has betas"
-            )
-        if "betas" in given and recipe.optimizer == "sgd" and recipe.betas != [0.9, 0.999]:
-            raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
-        if not all(0 <= beta < 1 for beta in recipe.betas):
-            raise StudyError(f"recipes.{name}.betas: {recipe.betas} must lie in [0, 1)")
-    binary = [name for name, r in study.recipes.items() if r.loss == "binary_cross_entropy"]
-    if not binary:
-        return
-    other = [name for name in study.recipes if name not in binary]
-    if other:
-        raise StudyError(
-            f"recipes.{other[0]}.loss: recipe {binary[0]} trains one output with "
-            "binary_cross_entropy, so every recipe of the study must"
-        )
-    for name in study.datasets:
-        entry = resolve.DATASETS.get(name)
-        if entry and entry.num_classes != 2:
-            raise StudyError(
-                f"recipes.{binary[0]}.loss: binary_cross_entropy needs two classes, "
-                f"{name} has {entry.num_classes}"
-            )
-
-
 def _check_transforms(study: Study) -> None:
     names: dict[str, str] = {}
     for transform in study.transforms:
@@ -221,8 +192,9 @@ def _check_transforms(study: Study) -> None:
 def _sentence(error: ValidationError) -> str:
     """Return the first problem of a validation as key, value and what is allowed."""
     first = error.errors(include_url=False)[0]
-    # No key lies deeper than three: a deeper word is the branch of a union, not of the file.
-    keys = [str(part) for i, part in enumerate(first["loc"]) if i < 3 or isinstance(part, int)]
+    # Deeper than keys lie, a word is the branch of a union and not of the file.
+    depth = 4 if first["loc"][2:3] in {("augmentation",), ("warm_start",)} else 3
+    keys = [str(part) for i, part in enumerate(first["loc"]) if i < depth or isinstance(part, int)]
     if keys[-1] == "[key]":
         keys.pop()
     path = ".".join(keys)

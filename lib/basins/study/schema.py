@@ -58,6 +58,27 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
+class Augmentation(Strict):
+    """Random changes of training images, drawn anew for every example in every epoch."""
+
+    shift: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="pixels added on every side, black, before a crop of the image's own size is "
+        "taken at a random place",
+    )
+    flip: bool = Field(default=False, description="mirror left to right, half of the time")
+
+
+class WarmStart(Strict):
+    """Where training begins, if not at a random initialization."""
+
+    recipe: Name = Field(description="another recipe of the study, by which training begins")
+    epochs: Positive = Field(
+        description="epochs by that recipe, in its own schedule, before this one takes over with a "
+        "fresh optimizer"
+    )
+
+
 class Recipe(Strict):
     """Everything about training but model, data, size and seed."""
 
@@ -73,8 +94,21 @@ class Recipe(Strict):
         allow_inf_nan=False,
         description="weight decay; default 0.01 for `adamw`, else 0",
     )
-    schedule: Literal["constant", "cosine", "linear"] = Field(
-        default="constant", description="learning rate over all steps; the last two end at 0"
+    schedule: Literal["constant", "cosine", "linear", "steps", "growing_batch"] = Field(
+        default="constant",
+        description="what changes: nothing; the learning rate, to 0 (`cosine`, `linear`) or by "
+        "`decay_factor` at each milestone (`steps`); or the batch, which grows where `steps` "
+        "decays (`growing_batch`)",
+    )
+    milestones: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default=[],
+        description="`steps` and `growing_batch`: when, as increasing shares of all epochs, each "
+        "rounded to a whole epoch",
+    )
+    decay_factor: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="what multiplies the learning rate (`steps`) or divides the batch size "
+        "(`growing_batch`, to at most all examples) at each milestone",
     )
     batch_size: Positive | Literal["full"] = Field(
         default="full", description="examples a step, or `full` for all"
@@ -84,6 +118,17 @@ class Recipe(Strict):
     stop_at_loss: PositiveFloat | None = Field(
         default=None, description="stop a seed once its whole training loss is below this"
     )
+    augmentation: Augmentation | None = Field(
+        default=None, description="random changes of training images; measures never see them"
+    )
+    warm_start: WarmStart | None = Field(
+        default=None, description="begin with some epochs by another recipe of the study"
+    )
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs by this recipe and by the one it starts warm from."""
+        return self.epochs + (self.warm_start.epochs if self.warm_start else 0)
 
     @property
     def decay(self) -> float:

@@ -16,7 +16,8 @@ from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
 from basins.study.schema import Recipe
-from basins.training import checkpoint, optimizers
+from basins.training import checkpoint, optimizers, schedules
+from basins.training.augmentation import augmented
 from basins.training.gradients import Gradients, gradients_of
 
 NUM_RECORDED = 200  # points of a training curve
@@ -38,12 +39,13 @@ class Minima:
     weight_norm
         Euclidean norm of the parameters, shape (seeds,).
     epochs
-        Epochs trained, int32, shape (seeds,); fewer where `stop_at_loss` was met.
+        Epochs trained, int32, shape (seeds,); fewer where `stop_at_loss` was met, and those of a
+        warm start among them.
     is_diverged
         The loss was not finite, or ended above where it started, shape (seeds,).
     history_epoch, history_train_loss
-        The mean loss of an epoch's batches, each before its update, shapes (points,) and
-        (seeds, points).
+        The mean loss of an epoch's batches, each before its update and of augmented examples where
+        the recipe augments, shapes (points,) and (seeds, points).
     """
 
     parameters: NDArray[np.float32]
@@ -69,6 +71,8 @@ def train(
     test_targets: Tensor,
     seeds: tuple[int, ...],
     *,
+    before: Recipe | None = None,
+    black: Tensor | None = None,
     saved: Path | None = None,
     fingerprint: str = "",
     save_seconds: float = 60.0,
@@ -90,7 +94,11 @@ def train(
     test_inputs, test_targets
         Shared by all seeds, shapes (tests, *input_shape) and (tests,).
     seeds
-        The seeds, which key the order of mini-batches.
+        The seeds, which key the order of mini-batches and what augmentation draws.
+    before
+        The recipe by which a warm start begins; its epochs come first.
+    black
+        What an augmented image's frame is filled with, one number a channel; zeros if None.
     saved, fingerprint, save_seconds
         Where to keep an unfinished training, what it is a training of, how often to save it.
     advance
@@ -98,14 +106,13 @@ def train(
     find_gradients
         Which of `basins.training.gradients` to train with.
     """
-    gradients = find_gradients(network, recipe.loss, inputs, targets)
+    plain = find_gradients(network, recipe.loss, inputs, targets)
     num_seeds, num_examples = targets.shape
-    batch_size = num_examples if recipe.batch_size == "full" else recipe.batch_size
-    starts = range(0, num_examples, batch_size)
-    num_steps = recipe.epochs * len(starts)
-    recorded = recorded_epochs(recipe.epochs)
+    parts = schedules.phases(recipe, before)
+    warm_epochs, num_epochs = parts[0][1] if len(parts) > 1 else 0, sum(n for _, n in parts)
+    recorded = recorded_epochs(num_epochs)
 
-    state = optimizers.initial_state(recipe, theta)
+    state = optimizers.initial_state(parts[0][0], theta)
     active = torch.ones(num_seeds, dtype=torch.bool, device=theta.device)
     is_finite = active.clone()
     epochs = torch.zeros(num_seeds, dtype=torch.int32, device=theta.device)
@@ -122,28 +129,45 @@ def train(
         advance(first_epoch)
 
     last_save = time.monotonic()
-    for epoch in range(first_epoch, recipe.epochs):
+    for epoch in range(first_epoch, num_epochs):
+        if epoch == warm_epochs > 0:
+            # Seeds that the first recipe stopped go on, with a fresh optimizer.
+            active, state = is_finite.clone(), optimizers.initial_state(recipe, theta)
         # Asked here and not after the step, so that a resume of a finished training adds nothing.
-        if not active.any():
+        if epoch >= warm_epochs and not active.any():
             break
+        part, own_epoch = parts[0][0], epoch
+        if epoch >= warm_epochs:
+            part, own_epoch = recipe, epoch - warm_epochs
+        batch_size = schedules.batch_size(part, own_epoch, num_examples)
+        starts = range(0, num_examples, batch_size)
+        first_step = schedules.steps_before(part, own_epoch, num_examples)
+        num_steps = schedules.steps_before(part, part.epochs, num_examples)
+        # Whether a step's loss is the whole training loss.
+        is_plain = len(starts) == 1 and part.augmentation is None
+        # Set first, so that the last epoch's augmented examples are let go of.
+        gradients = plain
+        if part.augmentation is not None:
+            changed = augmented(part.augmentation, inputs, seeds, epoch, black)
+            gradients = find_gradients(network, part.loss, changed, targets)
+            del changed
         order = (
             batch_order(seeds, epoch, num_examples).to(theta.device) if len(starts) > 1 else None
         )
         total = torch.zeros(num_seeds, dtype=torch.float64, device=theta.device)
-        if recipe.stop_at_loss is not None and len(starts) > 1:
-            whole = evaluate(network, recipe.loss, theta, inputs, targets)[0]
-            active = active & (whole >= recipe.stop_at_loss)
+        if part.stop_at_loss is not None and not is_plain:
+            whole = evaluate(network, part.loss, theta, inputs, targets)[0]
+            active = active & (whole >= part.stop_at_loss)
         for index, start in enumerate(starts):
             chosen = None if order is None else order[:, start : start + batch_size]
             gradient, value = gradients(theta, chosen)
             is_finite = is_finite & (~active | torch.isfinite(value))
             active = active & is_finite
-            if recipe.stop_at_loss is not None and len(starts) == 1:
-                # The step's own loss is the whole training loss, before the update.
-                active = active & (value >= recipe.stop_at_loss)
-            step = epoch * len(starts) + index
-            rate = optimizers.learning_rate(recipe, step, num_steps)
-            moved = optimizers.update(recipe, theta, gradient, state, step, rate)
+            if part.stop_at_loss is not None and is_plain:
+                active = active & (value >= part.stop_at_loss)
+            step = first_step + index
+            rate = schedules.learning_rate(part, step, num_steps)
+            moved = optimizers.update(part, theta, gradient, state, step, rate)
             # A GPU would have to be waited for to know.
             is_whole = theta.device.type == "cpu" and bool(active.all())
             theta = moved if is_whole else torch.where(active.unsqueeze(1), moved, theta)

@@ -1,4 +1,4 @@
-"""Update rules and schedules on stacked parameters, equal to torch.optim's step for step."""
+"""Update rules on stacked parameters, equal to torch.optim's step for step."""
 
 import math
 
@@ -21,23 +21,6 @@ def initial_state(recipe: Recipe, theta: Tensor) -> State:
     if recipe.optimizer == "sgd":
         return {"momentum": torch.zeros_like(theta)} if recipe.momentum else {}
     return {"first": torch.zeros_like(theta), "second": torch.zeros_like(theta)}
-
-
-def learning_rate(recipe: Recipe, step: int, num_steps: int) -> float:
-    """Return the learning rate of step ``0 <= step < num_steps``.
-
-    Examples
-    --------
-    >>> recipe = Recipe(optimizer="sgd", learning_rate=1.0, epochs=4, schedule="linear")
-    >>> [learning_rate(recipe, step, 4) for step in range(4)]
-    [1.0, 0.75, 0.5, 0.25]
-    """
-    done = step / num_steps
-    if recipe.schedule == "cosine":
-        return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
-    if recipe.schedule == "linear":
-        return recipe.learning_rate * (1 - done)
-    return recipe.learning_rate
 
 
 def update(

@@ -15,6 +15,7 @@ from basins.models.functional import Network
 from basins.study import jobs
 from basins.study.load import load_study
 from basins.study.schema import Study, StudyError
+from basins.training import schedules
 from basins.training.loop import Minima
 
 logger = logging.getLogger("basins")
@@ -37,9 +38,7 @@ def minima_groups(
 ) -> dict[str, xr.Dataset]:
     """Return the root of a job's minima and their training curves."""
     recipe = study.recipes[block.recipe]
-    batch = block.train_size
-    if recipe.batch_size != "full":
-        batch = min(batch, recipe.batch_size)
+    batch = schedules.batch_size(recipe, 0, block.train_size)
     noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
     scalars = {
         "train_loss": minima.train_loss,

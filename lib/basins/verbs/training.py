@@ -9,6 +9,7 @@ from basins.cube.provenance import Clock
 from basins.datasets import load as datasets
 from basins.progress import progress
 from basins.study import jobs
+from basins.study.recipes import check_shape
 from basins.training import checkpoint
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
@@ -26,13 +27,17 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     data = load(found, block.dataset)
     datasets.check_receipt(data, receipt)
     recipe = found.recipes[block.recipe]
+    warm = recipe.warm_start
+    check_shape(found, block.dataset, data.input_shape)
+    # The darkest pixel of all examples: 0 before images were normalized.
+    black = torch.from_numpy(data.inputs.min(axis=(0, 2, 3))) if data.inputs.ndim == 4 else None
     network = network_of(block, data, recipe.loss).to(device, torch.float32)
     check_network(found, network, data.input_shape)
     order = orders(found, data, block.seeds)[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = jobs.fingerprint(found, block.id, "train")
     saved = jobs.checkpoint_file(found, block.id)
-    with progress(f"training {block.id}", recipe.epochs, "epochs") as advance:
+    with progress(f"training {block.id}", recipe.total_epochs, "epochs") as advance:
         minima = train_minima(
             network,
             recipe,
@@ -42,6 +47,8 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
             torch.from_numpy(data.test_inputs).to(device),
             torch.from_numpy(data.test_targets).to(device),
             block.seeds,
+            before=found.recipes[warm.recipe] if warm else None,
+            black=black,
             saved=saved,
             # Other data, fetched again between kill and resume, or other arithmetic starts over.
             fingerprint=f"{fingerprint} {data.sha256()} {'torch' if slow_path else ARITHMETIC}",

@@ -1,7 +1,6 @@
 """Counts against closed forms, torch's own counter, and what real runs did."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -83,18 +82,18 @@ def test_operations_are_those_that_torch_counts(name, shape):
     st.integers(1, 20),
     st.integers(1, 99),
 )
-def test_training_costs_more_the_more_there_is(seeds, size, tests, epochs, batch):
+def test_training_costs_more_the_more_there_is(seeds, size, tests, epochs, steps):
     network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
-    base = cost.train_counts(network, seeds, size, tests, epochs, batch)
+    base = cost.train_counts(network, seeds, size, tests, epochs, steps)
     assert (base >= 0).all()
     for more in (
-        cost.train_counts(network, seeds + 1, size, tests, epochs, batch),
-        cost.train_counts(network, seeds, size + 1, tests, epochs, batch),
-        cost.train_counts(network, seeds, size, tests, epochs + 1, batch),
+        cost.train_counts(network, seeds + 1, size, tests, epochs, steps),
+        cost.train_counts(network, seeds, size + 1, tests, epochs, steps),
+        cost.train_counts(network, seeds, size, tests, epochs + 1, steps),
     ):
         assert (more >= base).all()
     # One stacked step serves all seeds.
-    assert base[0] == epochs * math.ceil(size / batch) * network.num_layers
+    assert base[0] == steps * network.num_layers
 
 
 def test_evaluations_of_small_landscapes_include_those_of_large_ones():

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basins.study.load import load_study, parse_study, save_study, study_sha256, study_text
+from basins.study.recipes import check_shape
 from basins.study.schema import StudyError
 
 TINY = {
@@ -21,6 +22,20 @@ TINY = {
     "measure": {"volume": {"directions": 12, "thresholds": [0.1, 0.5]}},
 }
 BINARY = {"optimizer": "sgd", "learning_rate": 1, "epochs": 1, "loss": "binary_cross_entropy"}
+STEPS = {
+    "optimizer": "sgd",
+    "learning_rate": 1,
+    "epochs": 10,
+    "schedule": "steps",
+    "milestones": [0.5],
+    "decay_factor": 0.1,
+}
+WARM = {
+    "optimizer": "sgd",
+    "learning_rate": 1,
+    "epochs": 1,
+    "warm_start": {"recipe": "adam", "epochs": 101},
+}
 
 BAD = [
     ("modles", [], "modles: unknown key (did you mean 'models'?)"),
@@ -57,6 +72,32 @@ BAD = [
     ("recipes.adam.momentum", 0.9, "recipes.adam.momentum: only optimizer sgd has momentum"),
     ("recipes.adam.betas", [0.9, 1.5], "recipes.adam.betas: [0.9, 1.5] must lie in [0, 1)"),
     ("recipes.sgd", BINARY | {"betas": [0.5, 0.5]}, "recipes.sgd.betas: optimizer sgd has"),
+    ("recipes.adam.schedule", "stairs", "recipes.adam.schedule: 'stairs' is not allowed"),
+    ("recipes.adam.schedule", "steps", "recipes.adam.milestones: the key is missing; schedule"),
+    ("recipes.adam.milestones", [0.5], "recipes.adam.milestones: schedule constant has none"),
+    ("recipes.adam.decay_factor", 0.5, "recipes.adam.decay_factor: schedule constant has none"),
+    ("recipes.adam.decay_factor", 2.0, "recipes.adam.decay_factor: 2.0 is not allowed"),
+    ("recipes.adam.milestones", [1.0], "recipes.adam.milestones.0: 1.0 is not allowed"),
+    ("recipes.s", STEPS | {"decay_factor": None}, "recipes.s.decay_factor: the key is missing"),
+    ("recipes.s", STEPS | {"milestones": [0.6, 0.5]}, "recipes.s.milestones: [0.6, 0.5] of 10"),
+    ("recipes.s", STEPS | {"milestones": [0.01]}, "recipes.s.milestones: [0.01] of 10 epochs are"),
+    ("recipes.s", STEPS | {"milestones": [0.5, 0.52]}, "recipes.s.milestones: [0.5, 0.52] of 10"),
+    ("recipes.s", STEPS | {"schedule": "growing_batch"}, "recipes.s.batch_size: 'full' cannot"),
+    ("recipes.adam.augmentation", {}, "recipes.adam.augmentation: it changes nothing"),
+    ("recipes.adam.augmentation", {"shift": 8}, "recipes.adam.augmentation.shift: 8 pixels can"),
+    ("recipes.adam.augmentation", {"shift": -1}, "recipes.adam.augmentation.shift: -1 is not"),
+    ("recipes.adam.augmentation", {"flip": 3}, "recipes.adam.augmentation.flip: 3 is not allowed"),
+    ("recipes.adam.augmentation", {"flop": True}, "recipes.adam.augmentation.flop: unknown key"),
+    ("recipes.adam.augmentation", ["flip"], "recipes.adam.augmentation: ['flip'] is not allowed"),
+    ("recipes.w", WARM, "recipes.w.warm_start.epochs: 101 is more than the 100 epochs of"),
+    ("recipes.adam.warm_start", {"recipe": "adam", "epochs": 1}, "recipes.adam.warm_start.recipe"),
+    ("recipes.adam.warm_start", {"recipe": "b", "epochs": 1}, "recipes.adam.warm_start.recipe: 'b"),
+    ("recipes.adam.warm_start", {"recipe": "b"}, "recipes.adam.warm_start.epochs: the key is"),
+    (
+        "recipes.adam.warm_start",
+        {"epochs": 0},
+        "recipes.adam.warm_start.recipe: the key is",
+    ),
     ("recipes.binary", BINARY, "recipes.adam.loss: recipe binary trains one output"),
     ("recipes", {"binary": BINARY}, "recipes.binary.loss: binary_cross_entropy needs two classes"),
     ("recipes.adam.stop_at_loss", 0.3, "measure.volume.thresholds: no minimum is sure to meet 0.1"),
@@ -87,6 +128,35 @@ def test_bad_key_is_one_sentence(path, value, sentence):
     message = str(raised.value)
     assert message.startswith(f"my.yaml: {sentence}")
     assert "\n" not in message
+
+
+def test_warm_starts_name_a_recipe_that_starts_from_nothing_on_the_same_loss():
+    mapping = edited("recipes.w", WARM | {"warm_start": {"recipe": "adam", "epochs": 100}})
+    assert parse_study(mapping, "my.yaml").recipes["w"].total_epochs == 101
+    mapping["recipes"]["v"] = WARM | {"warm_start": {"recipe": "w", "epochs": 1}}
+    with pytest.raises(StudyError, match=r"recipes\.v\.warm_start\.recipe: 'w' starts warm itself"):
+        parse_study(mapping, "my.yaml")
+    mapping["recipes"]["v"] = WARM | {
+        "loss": "squared_error",
+        "warm_start": {"recipe": "adam", "epochs": 1},
+    }
+    with pytest.raises(StudyError, match=r"'adam' trains on cross_entropy; it must be on squared"):
+        parse_study(mapping, "my.yaml")
+
+
+def test_only_images_are_augmented():
+    mapping = edited("datasets", ["swiss-roll"])
+    mapping["recipes"]["adam"]["augmentation"] = {"flip": True}
+    with pytest.raises(
+        StudyError,
+        match=r"recipes\.adam\.augmentation: an input of swiss-roll has shape \(2,\); only images",
+    ):
+        parse_study(mapping, "my.yaml")
+    mapping["datasets"] = ["own:load"]
+    study = parse_study(mapping, "my.yaml")
+    check_shape(study, "own:load", (1, 4, 4))
+    with pytest.raises(StudyError, match=r"an input of own:load has shape \(16,\)"):
+        check_shape(study, "own:load", (16,))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from basins.study.schema import Recipe
-from basins.training import optimizers
+from basins.training import optimizers, schedules
 
 CASES = [
     ({"optimizer": "sgd"}, torch.optim.SGD, {}),
@@ -26,13 +26,16 @@ SCHEDULERS = {
     "constant": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
     "cosine": lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9),
     "linear": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: 1 - s / 9),
+    "steps": lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 6], gamma=0.2),
 }
+STAGES = {"steps": {"milestones": [1 / 3, 2 / 3], "decay_factor": 0.2}}
 
 
 @pytest.mark.parametrize(("keys", "reference", "options"), CASES)
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+@pytest.mark.parametrize("schedule", SCHEDULERS)
 def test_steps_are_those_of_torch(keys, reference, options, schedule, seed):
-    recipe = Recipe(learning_rate=0.05, epochs=9, schedule=schedule, **keys)
+    stages = STAGES.get(schedule, {})
+    recipe = Recipe(learning_rate=0.05, epochs=9, schedule=schedule, **stages, **keys)
     generator = torch.Generator().manual_seed(seed)
     theta = torch.randn(3, 5, dtype=torch.float64, generator=generator)
     gradients = torch.randn(9, 3, 5, dtype=torch.float64, generator=generator)
@@ -43,7 +46,7 @@ def test_steps_are_those_of_torch(keys, reference, options, schedule, seed):
     for step in range(9):
         parameter.grad = gradients[step].clone()
         optimizer.step()
-        rate = optimizers.learning_rate(recipe, step, 9)
+        rate = schedules.learning_rate(recipe, step, 9)
         ours = optimizers.update(recipe, ours, gradients[step], state, step, rate)
         torch.testing.assert_close(ours, parameter.detach(), rtol=1e-12, atol=1e-14)
         scheduler.step()

@@ -1,0 +1,146 @@
+"""Recipes that make sense: what a study is told, in one sentence, about those that do not."""
+
+import itertools
+
+from basins.study import resolve
+from basins.study.schema import Recipe, Study, StudyError
+
+STAGED = ("steps", "growing_batch")  # schedules that change at milestones
+
+
+def check_recipes(study: Study) -> None:
+    """Raise StudyError, naming the key, for the first recipe that cannot be run."""
+    for name, recipe in study.recipes.items():
+        _check_optimizer(name, recipe)
+        _check_schedule(name, recipe)
+        _check_augmentation(study, name, recipe)
+        _check_warm_start(study, name, recipe)
+    _check_binary(study)
+
+
+def check_shape(study: Study, dataset: str, input_shape: tuple[int, ...]) -> None:
+    """Raise StudyError if a recipe augments what is no image, or shifts it out of its frame."""
+    for name, recipe in study.recipes.items():
+        if recipe.augmentation is None:
+            continue
+        key = f"recipes.{name}.augmentation"
+        if len(input_shape) != 3:
+            raise StudyError(
+                f"{key}: an input of {dataset} has shape {input_shape}; only images, of shape "
+                "(channels, height, width), can be shifted and flipped"
+            )
+        if recipe.augmentation.shift >= min(input_shape[1:]):
+            raise StudyError(
+                f"{key}.shift: {recipe.augmentation.shift} pixels can move an image of {dataset} "
+                f"out of its frame of {input_shape[1]} by {input_shape[2]}; it must be less"
+            )
+
+
+def milestone_epochs(recipe: Recipe) -> list[int]:
+    """Return the first epoch after each milestone.
+
+    Examples
+    --------
+    >>> milestone_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, milestones=[0.5]))
+    [4]
+    """
+    return [round(milestone * recipe.epochs) for milestone in recipe.milestones]
+
+
+def _check_optimizer(name: str, recipe: Recipe) -> None:
+    given = recipe.model_fields_set
+    if "momentum" in given and recipe.momentum and recipe.optimizer != "sgd":
+        raise StudyError(
+            f"recipes.{name}.momentum: only optimizer sgd has momentum, {recipe.optimizer} has "
+            "betas"
+        )
+    if "betas" in given and recipe.optimizer == "sgd" and recipe.betas != [0.9, 0.999]:
+        raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
+    if not all(0 <= beta < 1 for beta in recipe.betas):
+        raise StudyError(f"recipes.{name}.betas: {recipe.betas} must lie in [0, 1)")
+
+
+def _check_schedule(name: str, recipe: Recipe) -> None:
+    for key in ("milestones", "decay_factor"):
+        is_given = bool(getattr(recipe, key))
+        if is_given and recipe.schedule not in STAGED:
+            raise StudyError(
+                f"recipes.{name}.{key}: schedule {recipe.schedule} has none; allowed with "
+                + " and ".join(STAGED)
+            )
+        if not is_given and recipe.schedule in STAGED:
+            raise StudyError(
+                f"recipes.{name}.{key}: the key is missing; schedule {recipe.schedule} needs it"
+            )
+    epochs = [0, *milestone_epochs(recipe), recipe.epochs]
+    is_increasing = all(first < second for first, second in itertools.pairwise(epochs))
+    if recipe.milestones and not is_increasing:
+        raise StudyError(
+            f"recipes.{name}.milestones: {recipe.milestones} of {recipe.epochs} epochs are epochs "
+            f"{epochs[1:-1]}; they must be increasing and lie between the first and the last"
+        )
+    if recipe.schedule == "growing_batch" and recipe.batch_size == "full":
+        raise StudyError(
+            f"recipes.{name}.batch_size: 'full' cannot grow; schedule growing_batch needs a number"
+        )
+
+
+def _check_augmentation(study: Study, name: str, recipe: Recipe) -> None:
+    augmentation = recipe.augmentation
+    if augmentation is None:
+        return
+    if not augmentation.shift and not augmentation.flip:
+        raise StudyError(
+            f"recipes.{name}.augmentation: it changes nothing; allowed are shift above 0, flip, or "
+            "both"
+        )
+    for dataset in study.datasets:
+        entry = resolve.DATASETS.get(dataset)
+        if entry:
+            check_shape(study, dataset, entry.input_shape)
+
+
+def _check_warm_start(study: Study, name: str, recipe: Recipe) -> None:
+    warm = recipe.warm_start
+    if warm is None:
+        return
+    key = f"recipes.{name}.warm_start"
+    before = study.recipes.get(warm.recipe)
+    if before is None:
+        raise StudyError(
+            f"{key}.recipe: {warm.recipe!r} is not in the study; allowed are its other recipes, "
+            + ", ".join(other for other in study.recipes if other != name)
+        )
+    if before.warm_start is not None:
+        raise StudyError(
+            f"{key}.recipe: {warm.recipe!r} starts warm itself; allowed are recipes that do not"
+        )
+    if warm.epochs > before.epochs:
+        raise StudyError(
+            f"{key}.epochs: {warm.epochs} is more than the {before.epochs} epochs of recipe "
+            f"{warm.recipe}"
+        )
+    if before.loss != recipe.loss:
+        raise StudyError(
+            f"{key}.recipe: {warm.recipe!r} trains on {before.loss}; it must be on {recipe.loss} "
+            "too"
+        )
+
+
+def _check_binary(study: Study) -> None:
+    binary = [name for name, r in study.recipes.items() if r.loss == "binary_cross_entropy"]
+    if not binary:
+        return
+    other = [name for name in study.recipes if name not in binary]
+    if other:
+        raise StudyError(
+            f"recipes.{other[0]}.loss: recipe {binary[0]} trains one output with "
+            "binary_cross_entropy, so every recipe of the study must"
+        )
+    for name in study.datasets:
+        entry = resolve.DATASETS.get(name)
+        if entry and entry.num_classes != 2:
+            raise StudyError(
+                f"recipes.{binary[0]}.loss: binary_cross_entropy needs two classes, "
+                f"{name} has {entry.num_classes}"
+            )
