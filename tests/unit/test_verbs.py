@@ -409,3 +409,41 @@ def test_laplace_of_a_large_network_is_refused_before_it_begins(study_file, monk
         run_study(path)
     said = capsys.readouterr().err
     assert "estimators: 'laplace' takes a whole Hessian, so at most 100 parameters" in said
+
+
+def test_recipes_that_change_on_the_way_run_whole(study_file):
+    """A study of every option: epochs add up, noise scales are those of the first own step."""
+    plain = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 30, "batch_size": 10}
+    stages = {"milestones": [0.5], "decay_factor": 0.5}
+    recipes = {
+        "augmented": plain | {"augmentation": {"shift": 1, "flip": True}},
+        "grows": plain | {"schedule": "growing_batch"} | stages,
+        "steps": plain | {"schedule": "steps"} | stages,
+        "warm": plain | {"batch_size": "full", "warm_start": {"recipe": "augmented", "epochs": 25}},
+    }
+    study = run_study(study_file(train_sizes=[60], recipes=recipes))
+    with open_cube(jobs.cube_file(study)) as cube:
+        minima = cube.squeeze(("model", "dataset", "train_size"))
+        assert minima.epochs.sel(recipe="warm").values.tolist() == [55, 55]
+        assert minima.epochs.sel(recipe="grows").values.tolist() == [30, 30]
+        scales = minima.noise_scale.isel(seed=0)
+        assert scales.values.tolist() == pytest.approx([0.5, 0.5, 0.5, 0])
+        assert (minima.train_accuracy > 0.5).all()
+        with xr.open_dataset(jobs.cube_file(study), group="history") as history:
+            curve = history.epoch.sel(recipe="warm", seed=0).values.ravel()
+            assert curve.tolist() == list(range(55))
+
+
+def test_own_data_that_are_no_images_are_not_augmented(study_file, tmp_path, capsys):
+    (tmp_path / "flat.py").write_text(
+        "import numpy as np\n"
+        "def data():\n"
+        "    x = np.ones((90, 3))\n"
+        "    return x, np.arange(90) % 2, x, np.arange(90) % 2\n"
+    )
+    recipe = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 3, "augmentation": {"flip": True}}
+    path = study_file(datasets=["flat:data"], recipes={"some": recipe})
+    with pytest.raises(SystemExit):
+        run_study(path)
+    sentence = "recipes.some.augmentation: an input of flat:data has shape (3,); only images"
+    assert sentence in capsys.readouterr().err

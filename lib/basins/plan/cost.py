@@ -51,7 +51,7 @@ ESTIMATE = (
 COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
-AUGMENTED = 4  # activations that take as long as one number of an augmented image
+AUGMENTED = 10  # activations that take as long as one number of an augmented image
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
 LBFGSB_LOSSES = 4  # of one iteration: a loss and a gradient, now and then twice
 LANCZOS_STEPS = 100  # or so, until the ends of a spectrum have converged

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from basins.datasets.load import load
 from basins.models.functional import build
-from basins.plan import cost, networks
+from basins.plan import cost, memory, networks
 from basins.study import jobs
 from basins.study.load import parse_study
 from basins.study.resolve import DATASETS
@@ -153,3 +153,41 @@ def test_minimum_outside_every_landscape_costs_nothing():
     network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
     row = cost.rays_counts(network, 10, [], cost.evaluations(0, 1, (5.0, 3.0)), 2)
     assert row[[0, 1, 3, 4, 5]].tolist() == [0] * 5
+
+
+def test_training_is_counted_by_the_recipes_it_goes_through():
+    """Steps of every phase and stage; augmented pixels beside the activations."""
+    small = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 9, "batch_size": 20}
+    grows = {"schedule": "growing_batch", "milestones": [0.5], "decay_factor": 0.25}
+    recipes = {
+        "small": small | {"augmentation": {"shift": 1}},
+        "grows": small | grows | {"epochs": 10},
+        "warm": small | {"batch_size": "full", "warm_start": {"recipe": "small", "epochs": 3}},
+    }
+    study = parse_study(STUDY | {"recipes": recipes, "train_sizes": [200]}, "study")
+    rows = {}
+    for job in jobs.expand(study):
+        network, _ = networks.job_network(study, job)
+        row = cost.counts(study, job, "train", (5.0, 3.0))
+        steps = {"small": 9 * 10, "grows": 5 * 10 + 5 * 3, "warm": 3 * 10 + 9}[job.recipe]
+        assert row[0] == steps * network.num_layers
+        epochs = {"small": 9, "grows": 10, "warm": 12}[job.recipe]
+        rows[job.recipe] = row - cost.train_counts(network, 2, 200, 360, epochs, steps)
+    pixels = 2 * 200 * 64
+    assert rows["small"].tolist() == [0, 0, 0, 0, cost.AUGMENTED * 9 * pixels]
+    assert rows["grows"].tolist() == [0] * 5
+    assert rows["warm"].tolist() == [0, 0, 0, 0, cost.AUGMENTED * 3 * pixels]
+
+
+def test_training_holds_the_largest_batch_and_augmented_examples():
+    recipe = STUDY["recipes"]["adam"] | {"batch_size": 20}
+    grows = {"schedule": "growing_batch", "milestones": [0.5], "decay_factor": 0.1}
+
+    def held(more):
+        study = parse_study(
+            STUDY | {"recipes": {"one": recipe | more}, "train_sizes": [200]}, "study"
+        )
+        return memory.peak_bytes(study, jobs.expand(study)[0], "train")
+
+    assert held(grows) == held({"batch_size": 200}) > held({})
+    assert held({"augmentation": {"flip": True}}) == held({}) + 2 * 200 * 64 * 4

@@ -135,3 +135,16 @@ def test_estimates_depend_on_what_is_asked_of_estimators():
     ):
         other = asking(**keys)
         assert jobs.fingerprint(study, job, "estimate") != jobs.fingerprint(other, job, "estimate")
+
+
+def test_a_warm_start_depends_on_the_recipe_it_names():
+    warm = MAPPING["recipes"]["b"] | {"warm_start": {"recipe": "a", "epochs": 2}}
+    other = MAPPING["recipes"]["a"] | {"learning_rate": 0.03}
+    prints = {}
+    for name, first in (("before", MAPPING["recipes"]["a"]), ("after", other)):
+        study = study_with(recipes={"a": first, "b": MAPPING["recipes"]["b"], "w": warm})
+        prints[name] = {
+            job.recipe: jobs.fingerprint_of(study, job, "train") for job in jobs.expand(study)
+        }
+    before, after = prints["before"], prints["after"]
+    assert [name for name in before if before[name] != after[name]] == ["a", "w"]

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basins.study.schema import Augmentation
-from basins.training import augmentation
-from basins.training.augmentation import augmented, draws
+from basins.training.augmentation import augmented, draws, moved
 
 SEEDS = (3, 4)
 BOTH = Augmentation(shift=2, flip=True)
@@ -33,14 +32,16 @@ def plain(image, down, right, is_flipped, fill, shift):
 @pytest.mark.parametrize(
     "asked", [BOTH, Augmentation(shift=1), Augmentation(flip=True), Augmentation(shift=3)]
 )
-def test_images_are_those_of_a_plain_loop(asked, seed, monkeypatch):
-    monkeypatch.setattr(augmentation, "CHUNK", 4)
+def test_images_are_those_of_a_plain_loop(asked, seed):
     inputs, black = images(seed), torch.tensor([-1.5, 0.25])
     found = augmented(asked, inputs, SEEDS, 7, black)
     for row, name in enumerate(SEEDS):
-        for example, drawn in enumerate(zip(*draws(asked, name, 7, 11), strict=True)):
-            expected = plain(inputs[row, example].numpy(), *drawn, black.numpy(), asked.shift)
+        drawn = draws(asked, name, 7, 11)
+        on_a_gpu = moved(inputs[row], *(torch.from_numpy(part) for part in drawn), black)
+        for example, numbers in enumerate(zip(*drawn, strict=True)):
+            expected = plain(inputs[row, example].numpy(), *numbers, black.numpy(), asked.shift)
             assert found[row, example].numpy().tobytes() == expected.tobytes()
+            assert on_a_gpu[example].numpy().tobytes() == expected.tobytes()
 
 
 def test_the_frame_is_zero_unless_told(seed):
