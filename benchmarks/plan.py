@@ -41,7 +41,7 @@ def main() -> None:
     pricer = pricer_of(study)
     pairs = [
         (verb, pricer.job(job, verb), jobs.benchmark_file(study, verb, job.id))
-        for verb in ("train", "rays", "volume")
+        for verb in jobs.verbs(study)
         for job in jobs.expand(study)
     ]
     pairs += [("cube", pricer.cube(), jobs.benchmark_file(study, "cube", "all"))]
@@ -51,7 +51,7 @@ def main() -> None:
     ]
     rows: list[dict[str, object]] = []
     totals = [0.0, 0.0]
-    for rule in ("train", "rays", "volume", "cube", "figure"):
+    for rule in (*jobs.verbs(study), "cube", "figure"):
         listed = [(price, measured(path)) for verb, price, path in pairs if verb == rule]
         foretold = sum(price[0] for price, _ in listed)
         taken = sum(seconds for _, (seconds, _) in listed)

@@ -47,9 +47,14 @@ def hessian(network, theta, inputs, targets):
     return torch.autograd.functional.hessian(loss, theta).numpy()
 
 
-def test_the_cube_holds_what_dense_matrices_say(study_file):
+def test_the_cube_holds_what_dense_matrices_say(study_file, monkeypatch):
     # 650 parameters, so that spectra are whole.
     study = run_study(study_file(models=["linear"], measure=asking()))
+    drawn = []
+    monkeypatch.setattr("basins.figures.save.save", lambda figure, *_: drawn.append(figure))
+    files = ["--png", "a.png", "--pdf", "a.pdf"]
+    run("figure", "--cube", jobs.cube_file(study), "--name", "spectral_density", *files)
+    assert [len(axis.lines) for axis in drawn[0].axes] == [2, 2]
     data = digits.load()
     network = Network(build("linear", data.input_shape, 10, 0).double())
     test = torch.from_numpy(data.test_inputs).double(), torch.from_numpy(data.test_targets)
@@ -146,6 +151,7 @@ def test_models_with_many_nodes_and_with_few_share_a_cube(study_file):
     )
     with open_group(jobs.cube_file(study), "/spectrum") as spectra:
         validate(spectra, "/spectrum")
+        assert "node" not in spectra.coords
         assert set(spectra.data_vars) == {
             f"{test}gauss_newton_node_{what}"
             for test in ("", "test_")

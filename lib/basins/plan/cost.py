@@ -55,7 +55,7 @@ AUGMENTED = 10  # activations that take as long as one number of an augmented im
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
 LBFGSB_LOSSES = 4  # of one iteration: a loss and a gradient, now and then twice
 LANCZOS_STEPS = 100  # or so, until the ends of a spectrum have converged
-VECTOR_OPERATIONS = 3  # a multiply-add of a matrix and a vector takes as long as so many of two
+VECTOR_OPERATIONS = 4  # a multiply-add of a matrix and a vector takes as long as so many of two
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,11 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
     with read.open_cube(cube) as opened:
         # Figures of bulk say which group they need; a study that did not measure it has none.
         group = getattr(drawing, "GROUP", None)
-        if group is None or not read.has_group(cube, group):
-            drawn = opened
+        if group is not None and read.has_group(cube, group):
+            with read.open_group(cube, group) as bulk:
+                save(drawing.draw(opened.assign(bulk.data_vars), threshold), png, pdf)
         else:
-            drawn = opened.assign(read.open_group(cube, group).data_vars)
-        save(drawing.draw(drawn, threshold), png, pdf)
+            save(drawing.draw(opened, threshold), png, pdf)
 
 
 def show(cube: Path) -> None:
