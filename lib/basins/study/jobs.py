@@ -18,6 +18,8 @@ FIGURES = (
     "volume_by_accuracy",
     "power_law",
     "volume_by_estimator",
+    "accuracy_by_batch_size",
+    "measures_by_recipe",
 )
 
 # What a job's id looks like, for the workflow's wildcard.
