@@ -86,6 +86,35 @@ def panels(
     return figure
 
 
+def rows_of_panels(
+    cube: xr.Dataset,
+    title: str,
+    draw: list[tuple[str, Panel]],
+    width: float = 4.2,
+    height: float = 3.4,
+) -> Figure:
+    """Draw a row for each model and data set: a named panel of all its recipes for each drawing."""
+    pairs = [
+        cube.sel(model=model, dataset=dataset)
+        for dataset in cube.dataset.values
+        for model in cube.model.values
+    ]
+    width = max(width, 6.4 / len(draw))
+    with look():
+        figure = Figure(
+            figsize=(width * len(draw), height * len(pairs) + 0.5), layout="constrained"
+        )
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(len(pairs), len(draw), squeeze=False)
+        for row, part in zip(axes, pairs, strict=True):
+            for axis, (name, panel) in zip(row, draw, strict=True):
+                words = f"{part.model.item()} on {part.dataset.item()}"
+                axis.set_title(f"{words}: {name}" if name else words)
+                panel(axis, part)
+        figure.suptitle(title, fontsize=9.5)
+    return figure
+
+
 def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
     """Return the cube at one threshold (default: the middle one), calibrated if it is so.
 

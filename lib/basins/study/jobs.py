@@ -21,6 +21,8 @@ FIGURES = (
     "volume_by_estimator",
     "rank_correlations",
     "spectral_density",
+    "accuracy_by_batch_size",
+    "measures_by_recipe",
 )
 # Drawn for a study that scales minima by alpha; and, of these, if it asks for spectra.
 ALPHA_FIGURES = ("measures_by_alpha",)

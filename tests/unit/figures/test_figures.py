@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
 from basins.figures import style
 from basins.figures.save import save
@@ -55,6 +56,9 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
     )
 
 
+BY_RECIPE = ("accuracy_by_batch_size", "measures_by_recipe")  # all recipes in one panel
+
+
 def drawing(name):
     return importlib.import_module(f"basins.figures.{name}").draw
 
@@ -75,7 +79,7 @@ def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path)
 IN_ONE_PANEL = {"rank_correlations"}
 
 
-@pytest.mark.parametrize("name", sorted(set(FIGURES) - IN_ONE_PANEL))
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - IN_ONE_PANEL - set(BY_RECIPE)))
 def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
     figure = drawing(name)(made_cube(seed, recipes=("a", "b"), models=("mlp-7", "mlp-8", "mlp-9")))
     titles = {axis.get_title() for axis in figure.axes if axis.get_visible()}
@@ -258,3 +262,61 @@ def test_rank_correlations_say_why_there_are_none(seed):
     same = cube.assign(test_accuracy=cube.train_accuracy)
     texts = [text.get_text() for text in drawing("rank_correlations")(same).axes[0].texts]
     assert texts == ["Every measure, or the generalization gap, is the same for all minima."]
+
+
+BATCHES = {"small": 4, "middle": 16, "large": "full"}
+
+
+def recipe_cube(seed):
+    """Return a cube of a study of batch sizes, with curvature and sharpness; large is sharp."""
+    recipes = [*BATCHES, "warm"]
+    cube = made_cube(seed, recipes=sorted(recipes), models=("mlp-8",))
+    rng = np.random.default_rng(seed)
+    keys = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 7}
+    study = {name: keys | {"batch_size": size} for name, size in BATCHES.items()}
+    study["warm"] = study["large"] | {"warm_start": {"recipe": "small", "epochs": 3}}
+    minimum = cube.test_accuracy.dims
+    landscape = (*minimum, "landscape_size")
+    scale = xr.DataArray([0.0, 2.0, 8.0, 0.0], {"recipe": sorted(recipes)}, "recipe")
+    accuracy = xr.DataArray([0.7, 0.9, 0.8, 0.85], {"recipe": sorted(recipes)}, "recipe")
+    cube["noise_scale"] = scale + 0 * cube.test_accuracy
+    cube["test_accuracy"] = accuracy + 0 * cube.test_accuracy
+    shape = [cube.sizes[dim] for dim in landscape]
+    for name in ("sharpness_box", "sharpness_box_ascent"):
+        cube[name] = ((*landscape, "box_size"), rng.uniform(1, 9, (*shape, 2)))
+    cube["spectral_norm"] = (landscape, rng.uniform(1, 9, shape))
+    cube["test_spectral_norm"] = (minimum, rng.uniform(1, 9, shape[:-1]))
+    cube = cube.assign_coords(box_size=[5e-4, 1e-3])
+    cube.attrs["study"] = yaml.safe_dump({"recipes": study})
+    return cube
+
+
+def test_the_best_batch_of_a_line_is_ringed(seed):
+    figure = drawing("accuracy_by_batch_size")(recipe_cube(seed))
+    (axis,) = figure.axes
+    (ring,) = [line for line in axis.lines if line.get_markersize() == 11]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (16, pytest.approx(90))
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert labels == ["sgd, rate 0.1, 7 epochs", "warm"]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["4", "16", "100"]
+
+
+def test_recipes_stand_in_order_of_their_noise_with_every_measure(seed):
+    figure = drawing("measures_by_recipe")(recipe_cube(seed))
+    accuracy, curvature, sharpness = figure.axes
+    for axis in figure.axes:
+        names = [text.get_text() for text in axis.get_xticklabels()]
+        assert names[:2] == ["small", "middle"]
+        assert set(names[2:]) == {"large", "warm"}
+    drawn = [{text.get_text() for text in axis.get_legend().get_texts()} for axis in figure.axes]
+    assert drawn[0] == {"training set", "test set"}
+    assert drawn[1] == {"training loss", "test loss"}
+    assert len(drawn[2]) == 4
+    assert accuracy.get_yscale() == "linear"
+    assert curvature.get_yscale() == sharpness.get_yscale() == "log"
+
+
+def test_measures_that_were_not_asked_for_are_said_to_be_missing(seed):
+    figure = drawing("measures_by_recipe")(made_cube(seed, models=("mlp-8",)))
+    said = [any("nothing was measured" in text.get_text() for text in a.texts) for a in figure.axes]
+    assert said == [False, True, True]

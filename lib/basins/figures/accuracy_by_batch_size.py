@@ -1,0 +1,80 @@
+"""Test accuracy against batch size, a line a learning rate: where the best batch lies."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from basins.figures import style
+from basins.figures.of_recipes import RecipeFacts, recipe_facts
+
+
+def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
+    """Draw the figure at the largest train size; `threshold` only has to be one of the cube's."""
+    part = style.at_threshold(cube, threshold).isel(train_size=-1)
+    title = (
+        f"Test accuracy against batch size, trained on {part.train_size.item():,} examples\n"
+        "mean over seeds, bar one standard deviation, ring: best mean of a line"
+    )
+    return style.rows_of_panels(part, title, [("", _panel)])
+
+
+def _panel(axis: Axes, part: xr.Dataset) -> None:
+    known, size = recipe_facts(part), int(part.train_size)
+    lines: dict[str, list[RecipeFacts]] = {}
+    for facts in sorted(known, key=lambda facts: facts.learning_rate):
+        if facts.is_plain:
+            name = f"{facts.optimizer}, rate {facts.learning_rate:g}, {facts.epochs} epochs"
+            lines.setdefault(name, []).append(facts)
+    others = [facts for facts in known if not facts.is_plain]
+    palette = style.colors(len(lines) + len(others))
+    batches: set[int] = set()
+    for index, (name, recipes) in enumerate(lines.items()):
+        x, mean, spread = _numbers(part, recipes, size)
+        batches |= set(x.tolist())
+        axis.errorbar(
+            x * 2 ** (0.12 * (index - (len(lines) - 1) / 2)),
+            mean,
+            spread,
+            color=palette[index],
+            marker=style.MARKERS[index % len(style.MARKERS)],
+            linestyle=style.LINES[index % len(style.LINES)],
+            elinewidth=0.8,
+            label=name,
+        )
+        if len(x) > 1 and np.isfinite(mean).any():
+            best = int(np.nanargmax(mean))
+            place = x[best] * 2 ** (0.12 * (index - (len(lines) - 1) / 2))
+            axis.plot(place, mean[best], "o", color=palette[index], mfc="none", markersize=11)
+    for index, facts in enumerate(others, start=len(lines)):
+        x, mean, spread = _numbers(part, [facts], size)
+        batches |= set(x.tolist())
+        # Beside one another: they often begin with the same batch.
+        shift = 2 ** (0.3 * (index - len(lines) + 1))
+        axis.errorbar(
+            x * shift,
+            mean,
+            spread,
+            color=palette[index],
+            marker=style.MARKERS[index % len(style.MARKERS)],
+            mfc="white",
+            linestyle="none",
+            elinewidth=0.8,
+            label=facts.name,
+        )
+    if not known or not bool(part.test_accuracy.notnull().any()):
+        style.say_nothing_measured(axis)
+    else:
+        style.sizes_axis(axis, np.array(sorted(batches)), "batch size at the first step (examples)")
+        axis.legend()
+    axis.set_ylabel("test accuracy (%)")
+
+
+def _numbers(
+    part: xr.Dataset, recipes: list[RecipeFacts], size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return batch sizes, increasing, and mean and deviation over seeds of accuracies in %."""
+    found = sorted((min(facts.batch_size or size, size), facts.name) for facts in recipes)
+    values = 100 * part.test_accuracy.sel(recipe=[name for _, name in found])
+    values = values.transpose("recipe", "seed").values
+    return np.array([batch for batch, _ in found]), values.mean(axis=1), values.std(axis=1)
