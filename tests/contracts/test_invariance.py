@@ -82,7 +82,9 @@ def flatness(network, start, theta, examples, test, repeat):
     found = of_minima.measure_minima(network, [minimum], request)
     found |= rivals.measure_rivals(network, [compared], rivals.MEASURES, options.perturbations)
     unlike = ("_stderr", "_residual")
-    return {name: np.ravel(v) for name, v in found.items() if not name.endswith(unlike)}
+    # What densities are drawn from is no measure, and not in the table.
+    chosen = [name for name in found if name in FLATNESS and not name.endswith(unlike)]
+    return {name: np.ravel(found[name]) for name in chosen}
 
 
 def basin_volumes(network, theta, examples):
