@@ -26,7 +26,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: A
     """
     title = (
         "Density of the Hessian's eigenvalues at minima, all seeds together\n"
-        "a bump that stands alone is a single eigenvalue"
+        "smoothed over a tenth of a decade"
     )
     ways = {
         words: functools.partial(_panel, prefix=prefix)
@@ -61,7 +61,7 @@ def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:
     axis.xaxis.set_major_locator(FixedLocator([*-powers[::-1], 0, *powers]))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("eigenvalue (nat per squared unit)")
-    axis.set_ylabel("density")
+    axis.set_ylabel("density (share per unit of eigenvalue)")
     axis.legend(title="train size", title_fontsize=7.5)
 
 

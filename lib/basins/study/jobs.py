@@ -12,6 +12,7 @@ from basins.study.transform import parse_transform
 
 RESULTS = Path("results")
 
+# What any cube can be drawn as; which of them a study is drawn as, `figures` says.
 FIGURES = (
     "volume_by_train_size",
     "landscape_matrix",
@@ -151,13 +152,19 @@ def _jobs_of(
 
 
 def figures(study: Study) -> tuple[str, ...]:
-    """Return the names of the figures that are drawn of a study."""
+    """Return the names of the figures that are drawn of a study: those that it has numbers for."""
     has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
-    has_spectra = "spectrum" in study.measure.flatness
+    measures = study.measure.flatness
+    is_drawn = {
+        "rank_correlations": bool(measures),
+        "spectral_density": "spectrum" in measures,
+        "accuracy_by_batch_size": len(study.recipes) > 1,
+        "measures_by_recipe": len(study.recipes) > 1,
+    }
     return (
-        *FIGURES,
+        *(name for name in FIGURES if is_drawn.get(name, True)),
         *(ALPHA_FIGURES if has_alpha else ()),
-        *(RADIAL_FIGURES if has_alpha and has_spectra else ()),
+        *(RADIAL_FIGURES if has_alpha and "spectrum" in measures else ()),
     )
 
 

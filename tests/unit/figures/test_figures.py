@@ -231,10 +231,17 @@ def test_figures_of_a_study_follow_what_it_asks_for():
     from basins.study.load import load_study
 
     study = load_study("tests/studies/tiny.yaml")
-    assert figures(study) == FIGURES
+    always = FIGURES[:6]
+    assert figures(study) == always
+    assert figures(study.model_copy(update={"transforms": ["permutation"]})) == always
     scaled = study.model_copy(update={"transforms": ["alpha-scale:2"]})
-    assert figures(scaled) == (*FIGURES, "measures_by_alpha")
-    assert figures(study.model_copy(update={"transforms": ["permutation"]})) == FIGURES
+    assert figures(scaled) == (*always, "measures_by_alpha")
+    spectra = study.measure.model_copy(update={"flatness": ["spectrum"]})
+    asking = scaled.model_copy(update={"measure": spectra})
+    more = ("rank_correlations", "spectral_density", "measures_by_alpha")
+    assert figures(asking) == (*always, *more, "radial_reparametrization")
+    two = study.model_copy(update={"recipes": dict.fromkeys("ab", study.recipes["adam"])})
+    assert figures(two) == (*always, "accuracy_by_batch_size", "measures_by_recipe")
 
 
 def test_rank_correlations_name_every_measure_and_mark_the_worst_environment(seed):

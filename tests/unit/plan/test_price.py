@@ -149,7 +149,7 @@ def test_plan_says_what_there_is_to_do(study):
         "rays": 10,
         "volume": 10,
         "cube": 1,
-        "figure": len(jobs.FIGURES),
+        "figure": 6,
     }
     assert found.gpu_hours == 0
     assert found.cpu_hours == pytest.approx(sum(rule.seconds for rule in found.rules) / 3600)
