@@ -1,10 +1,9 @@
 """Training: alone or together, whole or resumed, diverging or stopping, against SciPy."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
+from killing import KilledError, assert_same_bits, kill_after
 from scipy.optimize import minimize
 
 from basins.models.functional import Network, build, initial_parameters
@@ -63,10 +62,6 @@ def test_repeating_gives_the_same_bits(problem, batch_size):
     assert first.history_train_loss.tobytes() == second.history_train_loss.tobytes()
 
 
-class KilledError(Exception):
-    """What the progress callback raises in place of a kill."""
-
-
 @pytest.mark.parametrize("batch_size", ["full", 16])
 @pytest.mark.parametrize("killed_at", [1, 5, 12])
 def test_resumed_training_gives_the_same_bits(problem, batch_size, killed_at, tmp_path):
@@ -75,26 +70,13 @@ def test_resumed_training_gives_the_same_bits(problem, batch_size, killed_at, tm
     )
     path = tmp_path / "a" / "job.pt"
     options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
-    done = []
-
-    def advance(count):
-        done.append(count)
-        if sum(done) == killed_at:
-            raise KilledError
-
     with pytest.raises(KilledError):
-        run(problem, recipe, advance=advance, **options)
+        run(problem, recipe, advance=kill_after(killed_at), **options)
     resumed = run(problem, recipe, **options)
     whole = run(problem, recipe)
     assert resumed.parameters.tobytes() == whole.parameters.tobytes()
     assert resumed.history_train_loss.tobytes() == whole.history_train_loss.tobytes()
     assert resumed.epochs.tolist() == whole.epochs.tolist()
-
-
-def assert_same_bits(first, second):
-    for field in fields(first):
-        one, other = getattr(first, field.name), getattr(second, field.name)
-        assert one.tobytes() == other.tobytes(), field.name
 
 
 @pytest.mark.parametrize("batch_size", ["full", 16])
@@ -117,16 +99,9 @@ def test_resuming_after_any_epoch_gives_the_same_bits_where_seeds_stop(
     for killed_at in range(1, ran + 2):
         path = tmp_path / f"{killed_at}.pt"
         options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
-        done = []
-
-        def advance(count, done=done, killed_at=killed_at):
-            done.append(count)
-            if sum(done) == killed_at:
-                raise KilledError
-
         if killed_at <= ran:
             with pytest.raises(KilledError):
-                run(problem, recipe, advance=advance, **options)
+                run(problem, recipe, advance=kill_after(killed_at), **options)
         else:
             run(problem, recipe, **options)
         assert_same_bits(run(problem, recipe, **options), whole)

@@ -1,10 +1,9 @@
 """Recipes that change on the way: by hand with torch.optim, killed anywhere, on both paths."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
+from killing import KilledError, assert_same_bits, kill_after
 
 from basins.losses import per_example_loss
 from basins.models.functional import Network, build, initial_parameters
@@ -95,16 +94,6 @@ def test_every_option_is_what_torch_would_do_by_hand(problem):
             np.testing.assert_allclose(found.parameters[row], exact, atol=2e-3, err_msg=name)
 
 
-class KilledError(Exception):
-    """What the progress callback raises in place of a kill."""
-
-
-def assert_same_bits(first, second):
-    for field in fields(first):
-        one, other = getattr(first, field.name), getattr(second, field.name)
-        assert one.tobytes() == other.tobytes(), field.name
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_a_kill_after_any_epoch_changes_no_bit(problem, name, tmp_path):
     recipe, before = CASES[name]
@@ -114,15 +103,8 @@ def test_a_kill_after_any_epoch_changes_no_bit(problem, name, tmp_path):
     for killed_at in range(1, recipe.total_epochs + 1):
         path = tmp_path / f"{killed_at}.pt"
         options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
-        done = []
-
-        def advance(count, done=done, killed_at=killed_at):
-            done.append(count)
-            if sum(done) == killed_at:
-                raise KilledError
-
         with pytest.raises(KilledError):
-            run(problem, recipe, before, advance=advance, **options)
+            run(problem, recipe, before, advance=kill_after(killed_at), **options)
         assert_same_bits(run(problem, recipe, before, **options), whole)
 
 
