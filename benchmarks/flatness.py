@@ -5,9 +5,9 @@ minimum in every landscape, in float64. The plain way takes one minimum and one 
 curvlinops' operator of all examples in one batch, SciPy's `eigsh` once for either end of the
 spectrum, to the residuals that ours stop at, and curvlinops' `hutchpp_trace` of as many products.
 Products alone are of as many vectors at once on both sides. The two ways take turns, and of each
-the shortest time counts. The arithmetic is what the products need, two of the first layer's size
-and six of every other's (a pass forward and one back of the examples, which vectors share, are
-left out), at the rate of a large product.
+the shortest time counts; "apart" is over the largest number. The arithmetic is what the products
+need, two of the first layer's size and six of every other's (a pass forward and one back of the
+examples, which vectors share, are left out), at the rate of a large product.
 
     python benchmarks/flatness.py --data digits --json benchmarks/records/flatness-digits.json
     BASINS_DATA=... python benchmarks/flatness.py --data mnist
@@ -168,7 +168,6 @@ def products_row(
 
     fast()
     slow()
-    assert np.allclose(kept["ours"], kept["theirs"], rtol=1e-8, atol=1e-10)
     quick, slowly = in_turn(repeats, fast, slow)
     return {
         "what": f"{num_vectors} products",
@@ -182,7 +181,7 @@ def products_row(
         "products a second, curvlinops": num_vectors / slowly,
         "products a second, ours": num_vectors / quick,
         "times the arithmetic": quick * rate / (num_vectors * multiply_adds(network, size)),
-        "eigenvalues apart": np.nan,
+        "apart": float(abs(kept["ours"] - kept["theirs"]).max() / abs(kept["theirs"]).max()),
     }
 
 
@@ -227,7 +226,7 @@ def spectra_row(
         "products a second, curvlinops": float(other.num_products.sum() / slowly),
         "products a second, ours": float(one.num_products.sum() / quick),
         "times the arithmetic": quick * rate / float(one.num_products @ work),
-        "eigenvalues apart": float(np.abs(differences).max()),
+        "apart": float(np.abs(differences).max()),
     }
 
 
