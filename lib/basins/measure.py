@@ -45,6 +45,7 @@ def measure_model(
     landscape_sizes: Sequence[int] | None = None,
     directions: int = 100,
     coordinates: str = "filter",
+    bias_scale: str = "one",
     estimators: Sequence[str] = ("rays",),
     r_max: float | None = None,
     stderr: float = 1.0,
@@ -73,6 +74,8 @@ def measure_model(
         Number of random directions.
     coordinates
         ``filter``: each output filter in units of its own norm; ``weight``: as they are.
+    bias_scale
+        Unit of one-dimensional parameters in filter coordinates: ``one``, or their ``norm``.
     estimators
         Any of ``rays``, ``annealed`` (calibrated), ``importance`` and ``laplace``; see
         `basins.volume.estimate`.
@@ -122,7 +125,7 @@ def measure_model(
     check_estimators(list(estimators))
     check_size(estimators, network.num_parameters)
     anchor = theta.to("cpu", torch.float64).numpy()
-    scale, log_det = scaling(network.layout, anchor, coordinates)
+    scale, log_det = scaling(network.layout, anchor, coordinates, bias_scale)
     farthest = r_max or default_r_max(anchor, scale)
     minimum = Examined(
         evaluator_of(network, theta, examples), ("measure_model", seed), scale, farthest

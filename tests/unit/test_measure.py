@@ -258,3 +258,28 @@ def test_estimators_stand_side_by_side(seed):
     # A basin's numbers do not depend on what else is measured.
     first = measured.log_volume.sel(landscape_size=3, threshold=0.25, estimator="annealed")
     assert float(again.log_volume.sel(threshold=0.25).squeeze()) == float(first)
+
+
+def test_biases_scaled_along_leave_volumes_alone_when_a_layer_is_scaled(seed):
+    """T_alpha in filter coordinates: the same radii only if biases are in units of their norm."""
+    random = np.random.default_rng(seed)
+    inputs, targets = random.normal(size=(30, 3)), random.integers(2, size=30)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    scaled = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter, factor in zip(scaled.parameters(), (4, 4, 0.25, 1), strict=True):
+            parameter *= factor
+    given = {"thresholds": [2.0], "directions": 20}
+    along, apart = (
+        [
+            measure_model(one, inputs, targets, bias_scale=bias_scale, **given).radius
+            for one in (model, scaled)
+        ]
+        for bias_scale in ("norm", "one")
+    )
+    np.testing.assert_allclose(*along, rtol=1e-3)
+    assert not np.allclose(*apart, rtol=1e-2)
+    with pytest.raises(ValueError, match=r"^bias_scale: 'half' is not known; allowed are"):
+        measure_model(model, inputs, targets, bias_scale="half")
