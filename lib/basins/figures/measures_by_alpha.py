@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -29,10 +28,13 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     chosen = float(style.at_threshold(cube, threshold).threshold)
     found = measures(scaled, chosen)
     rows = -(-len(found) // COLUMNS)
-    with style.look():
-        figure = Figure(figsize=(2.3 * COLUMNS, 1.9 * rows + 0.6), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
+    title = (
+        "The same function: every measure against alpha, over its value at alpha = 1 (of log "
+        f"measures: difference in nats)\nown landscapes, {_words(scaled)}; volumes at "
+        f"{cube.threshold_kind.item()} < {chosen:g}; a line a minimum"
+    )
+    size = 2.3 * COLUMNS, 1.9 * rows + 0.6
+    with style.sheet(title, *size, rows, COLUMNS, sharex="all") as (figure, axes):
         for axis, (name, values) in zip(axes, found.items(), strict=False):
             axis.set_title(name, fontsize=7.5)
             _panel(axis, scaled.alpha.values, values, is_log="log " in name)
@@ -41,12 +43,6 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         for axis in axes[max(0, len(found) - COLUMNS) : len(found)]:
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("alpha")
-        figure.suptitle(
-            "The same function: every measure against alpha, over its value at alpha = 1 (of log "
-            f"measures: difference in nats)\nown landscapes, {_words(scaled)}; volumes at "
-            f"{cube.threshold_kind.item()} < {chosen:g}; a line a minimum",
-            fontsize=9.5,
-        )
     return figure
 
 

@@ -6,7 +6,6 @@ Dinh et al. 2017, arXiv 1703.04933, section 5.
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from basins.figures import style
@@ -35,10 +34,12 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     curvature = float(first.spectral_norm.sel(landscape_size=size))
     loss = float(first.landscape_loss.sel(landscape_size=size))
     height = bound if cube.threshold_kind == "excess" else bound - loss
-    with style.look():
-        figure = Figure(figsize=(6.4, 3.9), layout="constrained")
-        FigureCanvasAgg(figure)
-        axis = figure.subplots()
+    title = (
+        "One minimum along its sharpest direction: the same losses, any curvature\n"
+        f"{first.model.item()} on {first.dataset.item()}, {first.recipe.item()}, {size} "
+        "examples; dotted: the threshold"
+    )
+    with style.sheet(title, 6.4, 3.9) as (figure, (axis,)):
         if height > 0 and curvature > 0:
             _curves(axis, np.sqrt(2 * height / curvature), curvature, loss)
             axis.axhline(loss + height, color="grey", linewidth=0.8, linestyle=":")
@@ -47,12 +48,6 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
             style.say_nothing_measured(axis)
         axis.set_xlabel("eta = (t² + b)^a t, over its value at the basin's edge")
         axis.set_ylabel("loss, to second order (nat)")
-        figure.suptitle(
-            "One minimum along its sharpest direction: the same losses, any curvature\n"
-            f"{first.model.item()} on {first.dataset.item()}, {first.recipe.item()}, {size} "
-            "examples; dotted: the threshold",
-            fontsize=9.5,
-        )
     return figure
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from basins.cube.ranking import rank
@@ -30,11 +29,13 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     sentence = too_few(ranking)
     if not sentence and not shown.sizes["measure"]:
         sentence = "Every measure, or the generalization gap, is the same for all minima."
-    with style.look():
-        height = 1.5 + ROW_HEIGHT * (8 if sentence else shown.sizes["measure"])
-        figure = Figure(figsize=(8.6, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        axis = figure.subplots()
+    title = (
+        f"What goes with the generalization gap over {ranking.attrs['num_minima']} minima "
+        f"({ranking.attrs['num_left_out']} left out)\n"
+        "above 0: a larger measure, a larger gap; hollow: measured on the test set"
+    )
+    height = 1.5 + ROW_HEIGHT * (8 if sentence else shown.sizes["measure"])
+    with style.sheet(title, 8.6, height) as (figure, (axis,)):
         if sentence:
             axis.text(0.5, 0.5, sentence, ha="center", va="center", transform=axis.transAxes)
             axis.set_yticks([])
@@ -43,12 +44,6 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
             figure.legend(loc="outside lower right", ncols=3)
         axis.set_xlim(-1.05, 1.05)
         axis.set_xlabel("Kendall's tau with the generalization gap (1)")
-        figure.suptitle(
-            f"What goes with the generalization gap over {ranking.attrs['num_minima']} minima "
-            f"({ranking.attrs['num_left_out']} left out)\n"
-            "above 0: a larger measure, a larger gap; hollow: measured on the test set",
-            fontsize=9.5,
-        )
     return figure
 
 

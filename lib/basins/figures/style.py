@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ SETTINGS: dict[Any, Any] = {
 }
 
 Panel = Callable[[Axes, xr.Dataset], None]
+Shared = Literal["row", "all", "none"]  # which panels have an axis in common
 
 
 @contextmanager
@@ -39,6 +41,25 @@ def look() -> Iterator[None]:
     """Draw with the project's settings, without touching anyone else's."""
     with rc_context(SETTINGS):
         yield
+
+
+@contextmanager
+def sheet(
+    title: str,
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    sharex: Shared = "none",
+    sharey: Shared = "none",
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Give a figure of `width` by `height` inches and its axes, row by row, in the common look."""
+    with look():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+        figure.suptitle(title, fontsize=9.5)
+        yield figure, list(axes.ravel())
 
 
 def colors(count: int) -> list[tuple[float, float, float, float]]:
@@ -68,13 +89,11 @@ def panels(
     count = len(triples) * len(ways)
     columns = len(ways) if len(ways) > 1 else min(3, count)
     rows = -(-count // columns)
-    alike: Literal["row", "none"] = "row" if len(ways) > 1 else "none"
+    alike: Shared = "row" if len(ways) > 1 else "none"
     # One panel alone must still hold the title.
     width = max(width, 6.4 / columns)
-    with look():
-        figure = Figure(figsize=(width * columns, height * rows + 0.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=alike, sharey=alike).ravel()
+    size = width * columns, height * rows + 0.5
+    with sheet(title, *size, rows, columns, alike, alike) as (figure, axes):
         pairs = ((part, words) for part in triples for words in ways)
         for axis, (part, words) in zip(axes, pairs, strict=False):
             where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
@@ -82,7 +101,6 @@ def panels(
             ways[words](axis, part)
         for axis in axes[count:]:
             axis.set_visible(False)
-        figure.suptitle(title, fontsize=9.5)
     return figure
 
 
@@ -99,19 +117,13 @@ def rows_of_panels(
         for dataset in cube.dataset.values
         for model in cube.model.values
     ]
-    width = max(width, 6.4 / len(draw))
-    with look():
-        figure = Figure(
-            figsize=(width * len(draw), height * len(pairs) + 0.5), layout="constrained"
-        )
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(len(pairs), len(draw), squeeze=False)
-        for row, part in zip(axes, pairs, strict=True):
-            for axis, (name, panel) in zip(row, draw, strict=True):
-                words = f"{part.model.item()} on {part.dataset.item()}"
-                axis.set_title(f"{words}: {name}" if name else words)
-                panel(axis, part)
-        figure.suptitle(title, fontsize=9.5)
+    rows, columns = len(pairs), len(draw)
+    size = max(width * columns, 6.4), height * rows + 0.5
+    with sheet(title, *size, rows, columns) as (figure, axes):
+        for axis, (part, (name, panel)) in zip(axes, product(pairs, draw), strict=True):
+            words = f"{part.model.item()} on {part.dataset.item()}"
+            axis.set_title(f"{words}: {name}" if name else words)
+            panel(axis, part)
     return figure
 
 

@@ -12,7 +12,7 @@ from basins.study.transform import parse_transform
 
 RESULTS = Path("results")
 
-# What any cube can be drawn as; which of them a study is drawn as, `figures` says.
+# Which of them a study is drawn as, `figures` says.
 FIGURES = (
     "volume_by_train_size",
     "landscape_matrix",
@@ -24,10 +24,9 @@ FIGURES = (
     "spectral_density",
     "accuracy_by_batch_size",
     "measures_by_recipe",
+    "measures_by_alpha",
+    "radial_reparametrization",
 )
-# Drawn for a study that scales minima by alpha; and, of these, if it asks for spectra.
-ALPHA_FIGURES = ("measures_by_alpha",)
-RADIAL_FIGURES = ("radial_reparametrization",)
 
 # What a job's id looks like, for the workflow's wildcard.
 JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
@@ -160,12 +159,10 @@ def figures(study: Study) -> tuple[str, ...]:
         "spectral_density": "spectrum" in measures,
         "accuracy_by_batch_size": len(study.recipes) > 1,
         "measures_by_recipe": len(study.recipes) > 1,
+        "measures_by_alpha": has_alpha,
+        "radial_reparametrization": has_alpha and "spectrum" in measures,
     }
-    return (
-        *(name for name in FIGURES if is_drawn.get(name, True)),
-        *(ALPHA_FIGURES if has_alpha else ()),
-        *(RADIAL_FIGURES if has_alpha and "spectrum" in measures else ()),
-    )
+    return tuple(name for name in FIGURES if is_drawn.get(name, True))
 
 
 def verbs(study: Study) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def _check(study: Study) -> None:
         )
     _check_thresholds(study)
     check_recipes(study)
-    _check_transforms(study)
+    _check_distinct("transforms", study.transforms)
     _check_distinct("measure.flatness", study.measure.flatness)
     for key in ("box_sizes", "perturbations"):
         values = getattr(study.measure.flatness_options, key)
@@ -179,14 +179,6 @@ def _check_thresholds(study: Study) -> None:
                 f"because recipes.{name}.stop_at_loss stops training at {recipe.stop_at_loss}; "
                 "a threshold must be above it"
             )
-
-
-def _check_transforms(study: Study) -> None:
-    names: dict[str, str] = {}
-    for transform in study.transforms:
-        other = names.setdefault(path_name(transform), transform)
-        if other is not transform or study.transforms.count(transform) > 1:
-            raise StudyError(f"transforms: {transform!r} stands twice; each may stand once")
 
 
 def _sentence(error: ValidationError) -> str:

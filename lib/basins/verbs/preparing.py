@@ -39,12 +39,13 @@ def check_networks(study: Study) -> None:
     """
     if not study.transforms and study.measure.flatness_options.subspace is None:
         return
-    for job in jobs.expand(study):
-        # A network is the same for all train sizes and seeds.
-        if job.seeds[0] == min(study.seeds) and job.train_size == study.train_sizes[0]:
-            facts = data_facts(job.dataset, study.data_root)
-            outputs = num_outputs(study.recipes[job.recipe].loss, facts.num_classes)
-            network = Network(build(job.model, facts.input_shape, outputs, 0))
+    # One output or one a class: all recipes of a study have the same.
+    loss = next(iter(study.recipes.values())).loss
+    for dataset in study.datasets:
+        facts = data_facts(dataset, study.data_root)
+        for model in study.models:
+            outputs = num_outputs(loss, facts.num_classes)
+            network = Network(build(model, facts.input_shape, outputs, 0))
             check_network(study, network, facts.input_shape)
 
 

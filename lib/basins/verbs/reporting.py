@@ -29,9 +29,8 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
     """Draw one figure from a cube."""
     from basins.figures.save import save
 
-    allowed = (*jobs.FIGURES, *jobs.ALPHA_FIGURES, *jobs.RADIAL_FIGURES)
-    if name not in allowed:
-        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(allowed)}")
+    if name not in jobs.FIGURES:
+        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(jobs.FIGURES)}")
     drawing = importlib.import_module(f"basins.figures.{name}")
     with read.open_cube(cube) as opened:
         # Figures of bulk say which group they need; a study that did not measure it has none.
