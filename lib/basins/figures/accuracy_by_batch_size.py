@@ -24,8 +24,7 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
     lines: dict[str, list[RecipeFacts]] = {}
     for facts in sorted(known, key=lambda facts: facts.learning_rate):
         if facts.is_plain:
-            name = f"{facts.optimizer}, rate {facts.learning_rate:g}, {facts.epochs} epochs"
-            lines.setdefault(name, []).append(facts)
+            lines.setdefault(facts.line, []).append(facts)
     others = [facts for facts in known if not facts.is_plain]
     palette = style.colors(len(lines) + len(others))
     batches: set[int] = set()

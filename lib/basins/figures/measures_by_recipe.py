@@ -1,4 +1,4 @@
-"""Accuracy, curvature and sharpness of each recipe, from the noisiest to the one without noise."""
+"""Accuracy, curvature and sharpness of each recipe, from the noisiest to the quietest."""
 
 from collections.abc import Callable
 
@@ -19,9 +19,9 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     """Draw the figure at the largest train size; `threshold` only has to be one of the cube's."""
     part = style.at_threshold(cube, threshold).isel(train_size=-1)
     title = (
-        "Recipes from the largest noise scale at the first step to the smallest; "
-        f"{part.train_size.item():,} examples, own landscapes\na mark a seed, line: geometric mean "
-        "over seeds (of accuracies the mean)"
+        f"{part.train_size.item():,} examples, own landscapes; lines join recipes that differ in "
+        "the batch alone, from the largest noise scale to the smallest\na mark a seed, large: "
+        "geometric mean over seeds (of accuracies the mean)"
     )
     panels: list[tuple[str, style.Panel]] = [
         ("accuracy", _panel(_accuracies, "accuracy (%)", is_log=False)),
@@ -33,7 +33,8 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
 
 def _panel(series: Callable[[xr.Dataset], Series], label: str, is_log: bool) -> style.Panel:
     def drawn(axis: Axes, part: xr.Dataset) -> None:
-        recipes, shown = by_noise(part), series(part)
+        groups, shown = by_noise(part), series(part)
+        recipes = [name for group in groups for name in group]
         for index, (name, variable) in enumerate(shown):
             values = variable.sel(recipe=recipes).transpose("recipe", "seed").values
             values = np.where(np.isfinite(values) & ((values > 0) | (not is_log)), values, np.nan)
@@ -43,7 +44,12 @@ def _panel(series: Callable[[xr.Dataset], Series], label: str, is_log: bool) -> 
             axis.plot(place, values, marker, color=color, markersize=3, alpha=0.6)
             mean = np.exp(np.log(values).mean(axis=1)) if is_log else values.mean(axis=1)
             line = style.LINES[index % len(style.LINES)]
-            axis.plot(place, mean, line, color=color, marker=marker, label=name)
+            first = 0
+            for group in groups:
+                run = slice(first, first + len(group))
+                axis.plot(place[run], mean[run], line, color=color, marker=marker)
+                first += len(group)
+            axis.plot([], [], line, color=color, marker=marker, label=name)
         axis.set_xticks(range(len(recipes)), recipes, rotation=45, ha="right")
         axis.set_xlim(-0.5, len(recipes) - 0.5)
         axis.set_ylabel(label)

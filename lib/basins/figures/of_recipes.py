@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 import yaml
 
@@ -21,7 +20,7 @@ class RecipeFacts:
         At the first step.
     is_plain
         Whether it neither augments, nor starts warm, nor has milestones.
-    optimizer, epochs
+    optimizer, epochs, stop_at_loss
         As the study says.
     """
 
@@ -31,6 +30,13 @@ class RecipeFacts:
     is_plain: bool
     optimizer: str
     epochs: int
+    stop_at_loss: float | None
+
+    @property
+    def line(self) -> str:
+        """Return what it shares with the recipes that differ in the batch alone."""
+        end = "" if self.stop_at_loss is None else f", until {self.stop_at_loss:g}"
+        return f"{self.optimizer}, rate {self.learning_rate:g}, {self.epochs} epochs{end}"
 
 
 def recipe_facts(cube: xr.Dataset) -> list[RecipeFacts]:
@@ -44,17 +50,28 @@ def recipe_facts(cube: xr.Dataset) -> list[RecipeFacts]:
             is_plain=not any(keys.get(key) for key in ("augmentation", "warm_start", "milestones")),
             optimizer=keys["optimizer"],
             epochs=int(keys["epochs"]),
+            stop_at_loss=keys.get("stop_at_loss"),
         )
         for name, keys in study.get("recipes", {}).items()
         if name in cube.recipe.values
     ]
 
 
-def by_noise(cube: xr.Dataset) -> list[str]:
-    """Return the recipes from the largest noise scale to the smallest, as the study lists ties."""
-    names = [facts.name for facts in recipe_facts(cube)] or list(map(str, cube.recipe.values))
-    if "noise_scale" not in cube:
-        return names
-    over = [dim for dim in cube.noise_scale.dims if dim != "recipe"]
-    scale = cube.noise_scale.mean(over)
-    return sorted(names, key=lambda name: -float(np.nan_to_num(scale.sel(recipe=name).item())))
+def by_noise(cube: xr.Dataset) -> list[list[str]]:
+    """Return recipes that differ in the batch alone together, the largest noise scale first.
+
+    Those that augment, start warm or have milestones stand alone, at the end.
+    """
+    known = recipe_facts(cube)
+    lines: dict[str, list[str]] = {}
+    for facts in known:
+        if facts.is_plain:
+            lines.setdefault(facts.line, []).append(facts.name)
+    groups = [*lines.values(), *([facts.name] for facts in known if not facts.is_plain)]
+    if not known:
+        groups = [[str(name)] for name in cube.recipe.values]
+    if "noise_scale" in cube:
+        scale = cube.noise_scale.mean([dim for dim in cube.noise_scale.dims if dim != "recipe"])
+        for group in groups:
+            group.sort(key=lambda name: -float(scale.sel(recipe=name).item()))
+    return groups
