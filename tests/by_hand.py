@@ -35,12 +35,10 @@ def run_study(path, *how):
         measured = ["--minima", places[0], "--output", places[1]]
         run("rays", *common, "--receipt", receipt, *measured, *how)
         run("volume", *common, "--rays", places[1], "--output", places[2])
-        if "estimate" in jobs.verbs(study):
-            data = ["--receipt", receipt, "--minima", places[0]]
-            run("estimate", *common, *data, "--output", jobs.estimates_file(study, job.id))
-        if "flatness" in jobs.verbs(study):
-            data = ["--receipt", receipt, "--minima", places[0]]
-            run("flatness", *common, *data, "--output", jobs.flatness_file(study, job.id))
+        for verb in ("estimate", "flatness", "planes"):
+            if verb in jobs.verbs(study):
+                data = ["--receipt", receipt, "--minima", places[0]]
+                run(verb, *common, *data, "--output", jobs.job_file(study, job.id, verb))
     run("cube", "--study", path, "--output", jobs.cube_file(study))
     return study
 

@@ -31,6 +31,7 @@ ORDER = [
     "rays",
     "volume",
     "flatness",
+    "landscape",
     "cube",
     "figures",
     "plan",

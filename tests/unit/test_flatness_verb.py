@@ -187,7 +187,7 @@ def test_flatness_of_an_older_version_is_one_sentence(study_file, capsys):
     with h5py.File(victim, "a") as file:
         del file["spectrum"]
     said = failing(capsys, "cube", "--study", path, "--output", "other.nc")
-    assert f"{victim}: holds no spectra" in said
+    assert f"{victim}: holds no group spectrum, as older versions wrote it" in said
 
 
 def test_a_killed_survey_resumes_from_its_checkpoint(study_file, monkeypatch):

@@ -1,6 +1,6 @@
 """The cube: job files -> one netCDF-4 file.
 
-Requires: STUDY, minima, rays and volumes of every job, and estimates and flatness if asked for.
+Requires: STUDY, minima, rays and volumes of every job, and estimates, flatness and planes if asked for.
 Provides: the cube, whose schema is results/README.md.
 """
 
@@ -21,6 +21,11 @@ rule cube:
             jobs.flatness_file(STUDY, job.id)
             for job in jobs.expand(STUDY)
             if STUDY.measure.flatness
+        ],
+        planes=[
+            jobs.planes_file(STUDY, job.id)
+            for job in jobs.expand(STUDY)
+            if STUDY.measure.planes
         ],
     output:
         cube=jobs.cube_file(STUDY),

@@ -1,9 +1,9 @@
-"""Measuring: minima -> rays -> volumes, minima -> estimates, and minima -> flatness.
+"""Measuring: minima -> rays -> volumes, minima -> estimates, minima -> flatness, minima -> planes.
 
 Requires: STUDY, minima, and the receipt of the job's data set.
 Provides: radii of every minimum in every landscape (expensive, done once), the volumes computed
           from them (cheap), and if named volumes by estimators that ask the network again, and
-          sharpness and curvature.
+          sharpness and curvature, and losses in planes.
 """
 
 
@@ -139,4 +139,38 @@ rule flatness:
         " --receipt {input.receipt:q}"
         " --minima {input.minima:q}"
         " --output {output.flatness:q}"
+        " --log {log:q}"
+
+
+rule planes:
+    """Compute losses in a random plane through each minimum of one job, in every landscape."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        planes=jobs.planes_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "planes", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "planes", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * ask("planes", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("planes", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "planes"),
+    message:
+        "Computing planes of {wildcards.job}"
+    shell:
+        "basins planes"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.planes:q}"
         " --log {log:q}"

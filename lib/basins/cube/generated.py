@@ -8,8 +8,8 @@ from basins.cube.variable import MINIMUM, Variable
 HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
-`volumes/`, if the study names them `estimates/` and `flatness/` (one file a job), `cube.nc`,
-`figures/`, `report.html`, `logs/`, `benchmarks/`.
+`volumes/`, if the study names them `estimates/`, `flatness/` and `planes/` (one file a job),
+`cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -36,6 +36,7 @@ TITLES = {
     "/rays": "`/rays`: radii",
     "/history": "`/history`: training curves",
     "/spectrum": "`/spectrum`: spectral densities",
+    "/planes": "`/planes`: losses in planes",
 }
 HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
 MORE = {
@@ -43,6 +44,8 @@ MORE = {
     "/spectrum": "Only if the study names `spectrum` or `gauss_newton` (`measure.flatness`). "
     "`basins.cube.queries.spectral_density` draws a density from it. NaN beyond the last node of a "
     "minimum:",
+    "/planes": "Only if the study asks for planes (`measure.planes`). Lines are their middle row "
+    "and column:",
 }
 
 

@@ -1,22 +1,21 @@
-"""Job files to one cube, streaming: never more than one job's rays or spectra in memory."""
+"""Job files to one cube, streaming: never more than one job's bulk in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from basins.cube import schema
-from basins.cube.flatness_table import FLATNESS, FLATNESS_BY_MEASURE
+from basins.cube.axes import axes, flatness_table, open_file, place, spectrum_table
+from basins.cube.bulk import bulk_of, bulk_variables, write_bulk
+from basins.cube.flatness_table import FLATNESS
 from basins.cube.provenance import source_revision
-from basins.cube.read import open_job
-from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
 from basins.cube.variable import MINIMUM, VOLUME, Variable
 from basins.cube.write import whole_hdf5
 from basins.study import jobs
@@ -44,13 +43,6 @@ FROM_VOLUMES = tuple(
     for name in schema.ROOT
     if name not in (*FROM_MINIMA, *FROM_RAYS, *FROM_ESTIMATES, *BY_ESTIMATOR, "num_parameters")
 )
-VERBS = {
-    "minima": "train",
-    "rays": "rays",
-    "volumes": "volume",
-    "estimates": "estimate",
-    "flatness": "flatness",
-}
 
 
 @dataclass
@@ -84,66 +76,10 @@ def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _:
     tables = _first_pass(study, advance)
     with whole_hdf5(output) as partial:
         _root(study, tables).to_netcdf(partial, mode="w", engine="h5netcdf")
-        _write_rays(study, partial, advance)
-        if spectrum_table(study):
-            _write_spectra(study, tables.num_nodes, partial, advance)
+        for bulk in bulk_of(study, tables.num_nodes):
+            write_bulk(study, bulk, partial, advance)
         _history(study, tables).to_netcdf(partial, mode="a", group="/history", engine="h5netcdf")
         _provenance(tables).to_netcdf(partial, mode="a", group="/provenance", engine="h5netcdf")
-
-
-def axes(study: Study) -> dict[str, list[Any]]:
-    """Return the labels of every dimension of the root, sorted and unique."""
-    volume = study.measure.volume
-    labels: dict[str, list[Any]] = {
-        "model": sorted(study.models),
-        "dataset": sorted(study.datasets),
-        "recipe": sorted(jobs.recipe_labels(study)),
-        "train_size": study.train_sizes,
-        "seed": sorted(study.seeds),
-        "landscape_size": study.landscape_sizes,
-        "threshold": volume.thresholds,
-        "estimator": sorted(volume.estimators),
-    }
-    return labels | _flatness_axes(study)
-
-
-def _flatness_axes(study: Study) -> dict[str, list[Any]]:
-    """Return the labels of the dimensions that only measures of flatness have."""
-    options = study.measure.flatness_options
-    found: dict[str, list[Any]] = {}
-    if "sharpness" in study.measure.flatness:
-        found["box_size"] = options.box_sizes
-    if "spectrum" in study.measure.flatness:
-        found["eigenvalue"] = list(range(options.num_eigenvalues))
-    if "robustness" in study.measure.flatness:
-        found["perturbation"] = options.perturbations
-    return found
-
-
-def flatness_table(study: Study) -> dict[str, Variable]:
-    """Return the variables of the measures of flatness that a study asks for."""
-    named = sorted(study.measure.flatness)
-    return {k: v for name in named for k, v in FLATNESS_BY_MEASURE[name].items()}
-
-
-def spectrum_table(study: Study) -> dict[str, Variable]:
-    """Return the variables of the spectra that a study asks for, none if for none."""
-    named = [name for name in SPECTRUM_BY_MEASURE if name in study.measure.flatness]
-    return {k: v for name in named for k, v in SPECTRUM_BY_MEASURE[name].items()}
-
-
-def _place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
-    labels = axes(study)
-    values = (job.model, job.dataset, job.label, job.train_size)
-    place = [labels[dim].index(value) for dim, value in zip(labels, values, strict=False)]
-    # Seeds of a job are neighbours in the sorted list.
-    first = labels["seed"].index(job.seeds[0])
-    return (*place, slice(first, first + len(job.seeds)))
-
-
-def _open(study: Study, job: jobs.Job, kind: str) -> h5py.File:
-    verb = VERBS[kind]
-    return open_job(jobs.job_file(study, job.id, verb), kind, jobs.fingerprint(study, job.id, verb))
 
 
 def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
@@ -160,40 +96,46 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     )
     above = study.measure.volume
     for job in jobs.expand(study):
-        place = _place(study, job)
-        with _open(study, job, "minima") as file:
+        where = place(study, job)
+        with open_file(study, job, "minima") as file:
             for name in FROM_MINIMA:
-                tables.root[name][place] = file[name][()]
-            tables.root["num_parameters"][place[:2]] = file.attrs["num_parameters"].item()
-            tables.normalization[place[1]] = str(file.attrs["input_normalization"])
+                tables.root[name][where] = file[name][()]
+            tables.root["num_parameters"][where[:2]] = file.attrs["num_parameters"].item()
+            tables.normalization[where[1]] = str(file.attrs["input_normalization"])
             curve = file["history/train_loss"][()]
             steps = curve.shape[1]
-            tables.history["train_loss"][place][:, :steps] = curve
-            tables.history["epoch"][place][:, :steps] = file["history/epoch"][()]
+            tables.history["train_loss"][where][:, :steps] = curve
+            tables.history["epoch"][where][:, :steps] = file["history/epoch"][()]
             _note(tables, job, file)
-        with _open(study, job, "rays") as file:
+        with open_file(study, job, "rays") as file:
             for name in FROM_RAYS:
-                tables.root[name][place] = file[name][()]
+                tables.root[name][where] = file[name][()]
             _note(tables, job, file)
-        with _open(study, job, "volumes") as file:
+        with open_file(study, job, "volumes") as file:
             for name in FROM_VOLUMES:
-                tables.root[name][place] = file[name][()]
-            _put_estimators(tables, place, labels["estimator"], ["rays"], file)
+                tables.root[name][where] = file[name][()]
+            _put_estimators(tables, where, labels["estimator"], ["rays"], file)
             _note(tables, job, file)
         advance(3)
         if others := jobs.asking_estimators(study):
-            with _open(study, job, "estimates") as file:
+            with open_file(study, job, "estimates") as file:
                 for name in FROM_ESTIMATES:
-                    tables.root[name][place] = file[name][()]
-                _put_estimators(tables, place, labels["estimator"], others, file)
+                    tables.root[name][where] = file[name][()]
+                _put_estimators(tables, where, labels["estimator"], others, file)
                 _note(tables, job, file)
             advance(1)
         if study.measure.flatness:
-            with _open(study, job, "flatness") as file:
+            with open_file(study, job, "flatness") as file:
                 for name in flatness_table(study):
-                    tables.root[name][place] = file[name][()]
+                    tables.root[name][where] = file[name][()]
                 for name in spectrum_table(study):
-                    tables.num_nodes = max(tables.num_nodes, _spectra(file)[name].shape[-1])
+                    tables.num_nodes = max(
+                        tables.num_nodes, bulk_variables(file, "spectrum")[name].shape[-1]
+                    )
+                _note(tables, job, file)
+            advance(1)
+        if study.measure.planes:
+            with open_file(study, job, "planes") as file:
                 _note(tables, job, file)
             advance(1)
     if above.threshold_kind == "loss":
@@ -204,13 +146,13 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
 
 
 def _put_estimators(
-    tables: _Tables, place: tuple[Any, ...], labels: list[str], found: list[str], file: h5py.File
+    tables: _Tables, where: tuple[Any, ...], labels: list[str], found: list[str], file: h5py.File
 ) -> None:
     """Put what a job file holds of the estimators `found` beside what others found."""
     for name in BY_ESTIMATOR:
         values = file[name][()]
         for index, estimator in enumerate(found):
-            tables.root[name][(*place, ..., labels.index(estimator))] = values[..., index]
+            tables.root[name][(*where, ..., labels.index(estimator))] = values[..., index]
 
 
 def _empty(variable: Variable, sizes: dict[str, int]) -> NDArray[Any]:
@@ -271,93 +213,3 @@ def _provenance(tables: _Tables) -> xr.Dataset:
     dataset["wall_seconds"].attrs = {"long_name": "wall time of the job", "units": "s"}
     dataset["peak_bytes"].attrs = {"long_name": "largest resident memory", "units": "byte"}
     return dataset
-
-
-def _write_rays(study: Study, path: Path, advance: Callable[[int], None]) -> None:
-    dims = {dim for variable in schema.RAYS.values() for dim in variable.dims}
-    labels = {dim: values for dim, values in axes(study).items() if dim in dims}
-    labels["direction"] = list(range(study.measure.volume.directions))
-    with h5netcdf.File(path, "a") as file:
-        group = _create_group(file, "rays", schema.RAYS, labels)
-        for job in jobs.expand(study):
-            place = _place(study, job)
-            with _open(study, job, "rays") as rays:
-                for name in schema.RAYS:
-                    group[name][place] = rays[name][()]
-            advance(1)
-
-
-def _write_spectra(
-    study: Study, num_nodes: int, path: Path, advance: Callable[[int], None]
-) -> None:
-    table = spectrum_table(study)
-    dims = {dim for variable in table.values() for dim in variable.dims}
-    labels = {dim: values for dim, values in axes(study).items() if dim in dims}
-    with h5netcdf.File(path, "a") as file:
-        # Nodes have no labels: the first of one minimum and of another have nothing in common.
-        group = _create_group(file, "spectrum", table, labels, **{NODE: num_nodes})
-        for job in jobs.expand(study):
-            place = _place(study, job)
-            with _open(study, job, "flatness") as found:
-                for name in table:
-                    values = _spectra(found)[name][()]
-                    # Fewer than other models have: the rest stays NaN.
-                    group[name][(*place, ..., slice(values.shape[-1]))] = values
-            advance(1)
-
-
-def _spectra(file: h5py.File) -> h5py.Group:
-    """Return the group of a flatness file that holds spectra."""
-    if "spectrum" not in file:
-        raise ValueError(
-            f"{file.filename}: holds no spectra, as older versions wrote it; remove the file and "
-            "run again"
-        )
-    return file["spectrum"]
-
-
-def _create_group(
-    file: h5netcdf.File,
-    name: str,
-    table: Mapping[str, Variable],
-    labels: dict[str, list[Any]],
-    **unlabeled: int,
-) -> Any:
-    """Return a new group with all its variables, empty."""
-    group = file.create_group(name)
-    sizes = {dim: len(values) for dim, values in labels.items()} | unlabeled
-    group.dimensions = sizes
-    for dim, values in labels.items():
-        _write_axis(group, dim, values)
-    for variable_name, variable in table.items():
-        _create(group, variable_name, variable, sizes)
-    return group
-
-
-def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
-    if isinstance(values[0], str):
-        data = np.array(values, dtype=object)
-        variable = group.create_variable(dim, (dim,), h5py.string_dtype(), data=data)
-    else:
-        variable = group.create_variable(dim, (dim,), data=np.array(values))
-    if dim in schema.COORDINATES:
-        variable.attrs["long_name"], variable.attrs["units"], _ = schema.COORDINATES[dim]
-
-
-def _create(group: Any, name: str, variable: Variable, sizes: dict[str, int]) -> None:
-    # One minimum a chunk: read alone, written once.
-    chunk = [1 if dim in MINIMUM else sizes[dim] for dim in variable.dims]
-    is_float = variable.dtype.startswith("float")
-    created = group.create_variable(
-        name,
-        variable.dims,
-        variable.dtype,
-        chunks=tuple(chunk),
-        compression="gzip",
-        compression_opts=4,
-        shuffle=True,
-        # A fill value on integers would turn them into floats on reading.
-        fillvalue=np.nan if is_float else None,
-    )
-    for key, value in variable.attributes().items():
-        created.attrs[key] = value

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import SPECTRUM
 from basins.cube.variable import BASIN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
 
@@ -46,6 +47,8 @@ COORDINATES = {
     "box_size": ("size of the box", "1", "epsilon: half widths are epsilon (|theta_i| + 1)"),
     "perturbation": ("perturbation", "1", "largest change of a normalised input's numbers"),
     "eigenvalue": ("eigenvalue", "1", "from the largest down, from 0"),
+    "x": ("along the first direction", "1", "in norms of the minimum's filters"),
+    "y": ("along the second direction", "1", "in norms of the minimum's filters"),
     "measure": ("measure of volume", "1", "what volume means"),
     "volume_coordinates": ("coordinates of volume", "1", "unit of the radius"),
     "threshold_kind": ("kind of threshold", "1", "loss, or excess over the minimum's own loss"),
@@ -228,7 +231,7 @@ HISTORY = {
 
 GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
 # What a group may hold beside what it must; a group that is only here may be missing.
-MORE = {"/": FLATNESS, "/spectrum": SPECTRUM}
+MORE = {"/": FLATNESS, "/spectrum": SPECTRUM, "/planes": PLANES}
 
 
 def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:

@@ -33,11 +33,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: A
         for words, prefix in WAYS.items()
         if f"{prefix}node_eigenvalue" in cube
     }
-    return style.panels(cube, title, ways or _nothing)
-
-
-def _nothing(axis: Axes, _part: xr.Dataset) -> None:
-    style.say_nothing_measured(axis)
+    return style.panels(cube, title, ways or style.say_nothing_measured)
 
 
 def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:

@@ -52,12 +52,20 @@ def sheet(
     columns: int = 1,
     sharex: Shared = "none",
     sharey: Shared = "none",
+    projection: Literal["3d"] | None = None,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a figure of `width` by `height` inches and its axes, row by row, in the common look."""
     with look():
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+        axes = figure.subplots(
+            rows,
+            columns,
+            squeeze=False,
+            sharex=sharex,
+            sharey=sharey,
+            subplot_kw={"projection": projection},
+        )
         figure.suptitle(title, fontsize=9.5)
         yield figure, list(axes.ravel())
 
@@ -74,6 +82,7 @@ def panels(
     draw: Panel | Mapping[str, Panel],
     width: float = 4.2,
     height: float = 3.4,
+    projection: Literal["3d"] | None = None,
 ) -> Figure:
     """Draw one panel for each model, data set and recipe, at most three in a row.
 
@@ -93,7 +102,7 @@ def panels(
     # One panel alone must still hold the title.
     width = max(width, 6.4 / columns)
     size = width * columns, height * rows + 0.5
-    with sheet(title, *size, rows, columns, alike, alike) as (figure, axes):
+    with sheet(title, *size, rows, columns, alike, alike, projection) as (figure, axes):
         pairs = ((part, words) for part in triples for words in ways)
         for axis, (part, words) in zip(axes, pairs, strict=False):
             where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
@@ -179,8 +188,11 @@ def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: object) -> None
     )
 
 
-def say_nothing_measured(axis: Axes) -> None:
-    """Say in the panel that there is nothing to draw."""
-    axis.text(
-        0.5, 0.5, "nothing was measured here", ha="center", va="center", transform=axis.transAxes
-    )
+def say_nothing_measured(axis: Axes, _part: xr.Dataset | None = None) -> None:
+    """Say in the panel, whatever was to be drawn there, that there is nothing to draw."""
+    words = "nothing was measured here"
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axis.transAxes}
+    if axis.name == "3d":
+        axis.text2D(0.5, 0.5, words, **middle)  # type: ignore[attr-defined]  # of three dimensions
+    else:
+        axis.text(0.5, 0.5, words, **middle)

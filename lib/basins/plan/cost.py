@@ -324,5 +324,9 @@ def counts(
         # No point is moved by a shape; bases of Krylov spaces are.
         counted[ESTIMATE.index("shape_operations")] = total.operations
         return counted
+    if verb == "planes":
+        points = study.measure.planes.points if study.measure.planes else 0
+        sizes = study.landscape_sizes
+        return rays_counts(network, points, sizes, np.full(len(sizes), points), len(job.seeds))
     basins = len(job.seeds) * len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([basins, basins * volume.directions], dtype=np.float64)

@@ -86,6 +86,9 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     if verb == "flatness":
         numbers = _flatness_numbers(study, network.num_parameters)
         return frame_bytes(study, verb) + 8.0 * seeds * numbers
+    if verb == "planes":
+        points = study.measure.planes.points if study.measure.planes else 0
+        return frame_bytes(study, verb) + 4.0 * seeds * len(study.landscape_sizes) * points**2
     if verb == "rays":
         return seeds * (8.0 + 2 + 8) * cells * volume.directions
     return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))
@@ -93,6 +96,8 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
+    if verb == "planes":
+        return FILE_BYTES
     if verb != "flatness":
         return 0.0
     return FILE_BYTES + VARIABLE_BYTES * len(_flatness_variables(study))

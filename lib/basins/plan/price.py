@@ -21,12 +21,13 @@ LEAST_MINUTES = {
     "volume": 1,
     "estimate": 10,
     "flatness": 10,
+    "planes": 10,
     "cube": 10,
     "figure": 10,
 }
-ON_GPU = ("train", "transform", "rays", "estimate", "flatness")
-# Losses, gradients and products at points of their own choice; and a training of no epoch.
-PRICED_AS = {"flatness": "estimate", "transform": "train"}
+ON_GPU = ("train", "transform", "rays", "estimate", "flatness", "planes")
+# Losses, gradients and products at points of their own choice; a training of no epoch; and lines.
+PRICED_AS = {"flatness": "estimate", "transform": "train", "planes": "rays"}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,19 @@ from basins.study.schema import Study, StudyError
 TRAIN_KEYS = ("subset_seed", "initialization_seed", "class_balanced", "device", "threads")
 RAYS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.volume")
 FLATNESS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.flatness")
-KEYS = {"train": TRAIN_KEYS, "transform": TRAIN_KEYS, "flatness": FLATNESS_KEYS}
+PLANE_KEYS = (
+    *TRAIN_KEYS,
+    "study",
+    "landscape_sizes",
+    "measure.planes",
+    "measure.volume.dtype",
+)
+KEYS = {
+    "train": TRAIN_KEYS,
+    "transform": TRAIN_KEYS,
+    "flatness": FLATNESS_KEYS,
+    "planes": PLANE_KEYS,
+}
 
 
 @dataclass(frozen=True)

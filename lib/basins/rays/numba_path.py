@@ -1,5 +1,6 @@
 """The evaluator for fully connected networks on a CPU: compiled, for any number of examples."""
 
+import copy
 import functools
 from collections.abc import Callable
 
@@ -64,6 +65,13 @@ class NumbaEvaluator:
             np.array(landscapes.sizes),
             mlp_kernels.KINDS[str(landscapes.loss)],
         )
+
+    def at(self, theta: Array) -> "NumbaEvaluator":
+        """Return an evaluator of the same network and examples at other parameters, shape (n,)."""
+        moved = copy.copy(self)
+        moved.theta = np.ascontiguousarray(theta, dtype=self.theta.dtype)
+        moved.__dict__.pop("sums", None)
+        return moved
 
     def losses(self, steps: Array, radii: Array, num_landscapes: int) -> Array:
         """Return mean losses, float64 (B, num_landscapes); see `TorchEvaluator.losses`."""

@@ -1,5 +1,6 @@
 """The evaluator for any network, on CPU and CUDA: many points of many rays in one batch."""
 
+import copy
 import functools
 from collections.abc import Callable
 
@@ -84,6 +85,13 @@ class TorchEvaluator:
         except RuntimeError:
             return False
         return True
+
+    def at(self, theta: Array) -> "TorchEvaluator":
+        """Return an evaluator of the same network and examples at other parameters, shape (n,)."""
+        moved = copy.copy(self)
+        moved.theta = torch.from_numpy(theta).to(self.theta)
+        moved.__dict__.pop("kept", None)
+        return moved
 
     @property
     def num_landscapes(self) -> int:

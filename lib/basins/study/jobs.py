@@ -26,6 +26,9 @@ FIGURES = (
     "measures_by_recipe",
     "measures_by_alpha",
     "radial_reparametrization",
+    "loss_planes",
+    "loss_surfaces",
+    "loss_lines",
 )
 
 # What a job's id looks like, for the workflow's wildcard.
@@ -153,13 +156,16 @@ def _jobs_of(
 def figures(study: Study) -> tuple[str, ...]:
     """Return the names of the figures that are drawn of a study: those that it has numbers for."""
     has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
-    measures = study.measure.flatness
+    measures, has_planes = study.measure.flatness, study.measure.planes is not None
     is_drawn = {
         "rank_correlations": bool(measures),
         "spectral_density": "spectrum" in measures,
         "accuracy_by_batch_size": len(study.recipes) > 1,
         "measures_by_recipe": len(study.recipes) > 1,
         "measures_by_alpha": has_alpha,
+        "loss_planes": has_planes,
+        "loss_surfaces": has_planes,
+        "loss_lines": has_planes,
         "radial_reparametrization": has_alpha and "spectrum" in measures,
     }
     return tuple(name for name in FIGURES if is_drawn.get(name, True))
@@ -174,6 +180,7 @@ def verbs(study: Study) -> tuple[str, ...]:
         "volume",
         *(["estimate"] if asking_estimators(study) else []),
         *(["flatness"] if study.measure.flatness else []),
+        *(["planes"] if study.measure.planes else []),
     )
 
 
@@ -226,6 +233,10 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
         measure = study.measure
         options = measure.flatness_options.model_dump(mode="json")
         facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
+    elif verb == "planes":
+        planes = study.measure.planes.model_dump(mode="json") if study.measure.planes else {}
+        dtype = study.measure.volume.dtype
+        facts["planes"] = [study.study, study.landscape_sizes, planes, dtype]
     elif verb not in {"train", "transform"}:
         volume = study.measure.volume.model_dump(mode="json")
         asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
@@ -290,6 +301,11 @@ def flatness_file(study: Study, job_id: str) -> Path:
     return results_folder(study) / "flatness" / f"{job_id}.h5"
 
 
+def planes_file(study: Study, job_id: str) -> Path:
+    """Return where the losses in planes of a job are written."""
+    return results_folder(study) / "planes" / f"{job_id}.h5"
+
+
 def job_file(study: Study, job_id: str, verb: str) -> Path:
     """Return where `verb` writes the result of a job."""
     files = {
@@ -299,6 +315,7 @@ def job_file(study: Study, job_id: str, verb: str) -> Path:
         "volume": volumes_file,
         "estimate": estimates_file,
         "flatness": flatness_file,
+        "planes": planes_file,
     }
     return files[verb](study, job_id)
 

@@ -148,6 +148,12 @@ def _check(study: Study) -> None:
     check_recipes(study)
     _check_distinct("transforms", study.transforms)
     _check_distinct("measure.flatness", study.measure.flatness)
+    planes = study.measure.planes
+    if planes and planes.points % 2 == 0:
+        raise StudyError(
+            f"measure.planes.points: {planes.points} is even; it must be odd, so that the minimum "
+            "is a point of its plane"
+        )
     for key in ("box_sizes", "perturbations"):
         values = getattr(study.measure.flatness_options, key)
         _check_increasing(f"measure.flatness_options.{key}", values)

@@ -230,6 +230,18 @@ class FlatnessOptions(Strict):
     )
 
 
+class PlaneMeasure(Strict):
+    """Losses on a square grid in a random plane through each minimum, in every landscape."""
+
+    points: Annotated[int, Field(ge=3)] = Field(
+        default=51, description="points along either axis; odd, so that the minimum is one of them"
+    )
+    extent: PositiveFloat = Field(
+        default=1.0,
+        description="how far the plane reaches on every side, in norms of the minimum's filters",
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -247,6 +259,9 @@ class Measure(Strict):
     )
     flatness_options: FlatnessOptions = Field(
         default=FlatnessOptions(), description="sizes and efforts of these measures"
+    )
+    planes: PlaneMeasure | None = Field(
+        default=None, description="losses in a random plane through each minimum; default: none"
     )
 
 

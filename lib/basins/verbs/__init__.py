@@ -1,5 +1,6 @@
 """What each verb of the command line does: one workflow job a function."""
 
+from basins.verbs.charting import planes
 from basins.verbs.estimating import estimate
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
@@ -20,6 +21,7 @@ __all__ = [
     "generate",
     "orphans",
     "plan",
+    "planes",
     "rank",
     "rays",
     "show",

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from basins.cube import read
+from basins.cube.schema import TRAINING_STATUS
 from basins.datasets import images, subsets
 from basins.datasets import load as datasets
 from basins.datasets.scratch import local_root
@@ -67,6 +68,13 @@ def trained(
     data = load(study, block.dataset)
     datasets.check_receipt(data, receipt)
     return data, network_of(block, data, study.recipes[block.recipe].loss), parameters
+
+
+def diverged(study: Study, block: jobs.Job, minima: Path) -> NDArray[np.bool_]:
+    """Return of which of a job's minima the training diverged, shape (seeds,)."""
+    with read.open_job(minima, "minima", jobs.fingerprint(study, block.id, "train")) as file:
+        status = file["training_status"][()]
+    return np.asarray(status == TRAINING_STATUS.index("diverged"))
 
 
 def minima_of(

@@ -9,6 +9,7 @@ import xarray as xr
 
 from basins.cube import schema, write
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import SPECTRUM
 from basins.datasets.subsets import Data
 from basins.models.functional import Network
@@ -72,7 +73,7 @@ def minima_groups(
 
 def described(dataset: xr.Dataset) -> xr.Dataset:
     """Return a part of a job's file with the attributes of the cube's tables."""
-    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM
+    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES
     for name, variable in dataset.data_vars.items():
         if str(name) in tables:
             variable.attrs = tables[str(name)].attributes()

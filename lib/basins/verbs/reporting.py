@@ -6,7 +6,8 @@ from pathlib import Path
 
 from basins.cube import generated as cube_generated
 from basins.cube import ranking_words, read, schema
-from basins.cube.merge import merge, spectrum_table
+from basins.cube.bulk import bulk_of
+from basins.cube.merge import merge
 from basins.cube.ranking import rank as rank_measures
 from basins.cube.summary import summarize
 from basins.progress import progress
@@ -19,7 +20,7 @@ def cube(study: Path, output: Path) -> None:
     """Merge all job files of a study into its cube."""
     found = load_study(study)
     # Files with what is copied without being gathered are read twice.
-    twice = 1 + bool(spectrum_table(found))
+    twice = len(bulk_of(found))
     files = sum(twice + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
     with progress("merging", files, "files") as advance:
         merge(found, output, advance)

@@ -11,10 +11,8 @@ import torch
 import xarray as xr
 
 from basins import device as devices
-from basins.cube import read
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.provenance import Clock
-from basins.cube.schema import TRAINING_STATUS
 from basins.cube.spectrum_table import SPECTRUM
 from basins.cube.variable import MINIMUM, Variable
 from basins.datasets.subsets import Data
@@ -27,7 +25,15 @@ from basins.rays.landscapes import Landscapes
 from basins.study import jobs
 from basins.study.schema import Study
 from basins.training import checkpoint
-from basins.verbs.job_data import batched, check_network, find, initial, minima_of, trained
+from basins.verbs.job_data import (
+    batched,
+    check_network,
+    diverged,
+    find,
+    initial,
+    minima_of,
+    trained,
+)
 from basins.verbs.job_file import described, job_file, publish
 
 
@@ -40,8 +46,7 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     clock = Clock("flatness", device, "float64")
     data, network, parameters = trained(found, block, receipt, minima)
     check_network(found, network, data.input_shape)
-    with read.open_job(minima, "minima", jobs.fingerprint(found, block.id, "train")) as file:
-        is_diverged = file["training_status"][()] == TRAINING_STATUS.index("diverged")
+    is_diverged = diverged(found, block, minima)
     fingerprint = jobs.fingerprint(found, block.id, "flatness")
     saved = jobs.checkpoint_file(found, block.id, "flatness")
     # A data set changed and fetched again between kill and resume starts over.
@@ -59,8 +64,8 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
             names = [(found.study, one.name, "flatness") for one in some]
             first = sum(len(next(iter(one.values()))) for one in done)
             surveyed = [
-                Surveyed(name, one.theta, one.landscapes, data.num_classes, bool(diverged))
-                for name, one, diverged in zip(names, some, is_diverged[first:], strict=False)
+                Surveyed(name, one.theta, one.landscapes, data.num_classes, bool(has_none))
+                for name, one, has_none in zip(names, some, is_diverged[first:], strict=False)
             ]
             arrays = measure_minima(network, surveyed, request, advance)
             arrays |= on_test(network, surveyed, data, request)

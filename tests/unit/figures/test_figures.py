@@ -236,6 +236,7 @@ def test_one_function_has_any_curvature(seed):
 def test_figures_of_a_study_follow_what_it_asks_for():
     from basins.study.jobs import figures
     from basins.study.load import load_study
+    from basins.study.schema import PlaneMeasure
 
     study = load_study(TINY)
     always = FIGURES[:6]
@@ -247,6 +248,9 @@ def test_figures_of_a_study_follow_what_it_asks_for():
     asking = scaled.model_copy(update={"measure": spectra})
     more = ("rank_correlations", "spectral_density", "measures_by_alpha")
     assert figures(asking) == (*always, *more, "radial_reparametrization")
+    planes = study.measure.model_copy(update={"planes": PlaneMeasure()})
+    charted = study.model_copy(update={"measure": planes})
+    assert figures(charted) == (*always, "loss_planes", "loss_surfaces", "loss_lines")
     two = study.model_copy(update={"recipes": dict.fromkeys("ab", study.recipes["adam"])})
     assert figures(two) == (*always, "accuracy_by_batch_size", "measures_by_recipe")
 
@@ -334,3 +338,47 @@ def test_measures_that_were_not_asked_for_are_said_to_be_missing(seed):
     figure = drawing("measures_by_recipe")(made_cube(seed, models=("mlp-8",)))
     said = [any("nothing was measured" in text.get_text() for text in a.texts) for a in figure.axes]
     assert said == [False, True, True]
+
+
+def plane_cube(seed, high=1.0):
+    """Return a cube with paraboloids in planes, the higher the more examples."""
+    cube = made_cube(seed)
+    axis = np.linspace(-1, 1, 11)
+    height = xr.DataArray([0.01, 0.1, high], {"train_size": cube.train_size.values}, "train_size")
+    bowl = xr.DataArray(axis[:, None] ** 2 + axis**2, {"y": axis, "x": axis}, ("y", "x"))
+    landscape = xr.zeros_like(cube.log_volume.isel(threshold=0, estimator=0, drop=True)).fillna(0)
+    cube["plane_loss"] = (landscape + height * (bowl + 1e-6)).astype(np.float32)
+    return cube
+
+
+def test_planes_have_one_scale_and_the_threshold_where_it_is_reached(seed):
+    figure = drawing("loss_planes")(plane_cube(seed), 0.5)
+    assert len(figure.axes) == 6
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[0] == "mlp-8 on digits, adam: 20 examples"
+    limits = {tuple(c.get_clim()) for axis in figure.axes for c in axis.collections[:1]}
+    assert len(limits) == 1
+    # Filled contours and lines; a third set where the loss passes the threshold.
+    assert [len(axis.collections) for axis in figure.axes] == [2, 2, 3] * 2
+    outline = figure.axes[2].collections[2].get_paths()[0].vertices
+    np.testing.assert_allclose(np.hypot(*outline.T), 0.5**0.5, rtol=0.02)
+
+
+def test_surfaces_and_lines_share_their_scale(seed):
+    cube = plane_cube(seed)
+    surfaces = drawing("loss_surfaces")(cube)
+    assert len({axis.get_zlim() for axis in surfaces.axes}) == 1
+    lines = drawing("loss_lines")(cube)
+    assert len({axis.get_ylim() for axis in lines.axes}) == 1
+    # Two lines of each of 4 seeds for 3 sizes, one for each name, and the threshold.
+    assert len(lines.axes[0].lines) == 2 * 4 * 3 + 3 + 1
+    both = lines.axes[0].lines[0].get_ydata()
+    np.testing.assert_allclose(both, both[::-1])
+
+
+def test_losses_of_all_sizes_of_numbers_are_drawn(seed):
+    cube = plane_cube(seed, high=np.inf)
+    for name in ("loss_planes", "loss_surfaces", "loss_lines"):
+        assert drawing(name)(cube)
+        assert drawing(name)(cube.assign(plane_loss=0 * cube.plane_loss.fillna(0)))
+        assert drawing(name)(cube.assign(plane_loss=np.nan * cube.plane_loss))

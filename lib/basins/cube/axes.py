@@ -1,0 +1,84 @@
+"""What a study's cube has: the labels of its dims, the variables asked for, a job's place in it."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from basins.cube.flatness_table import FLATNESS_BY_MEASURE
+from basins.cube.read import open_job
+from basins.cube.spectrum_table import SPECTRUM_BY_MEASURE
+from basins.cube.variable import Variable
+from basins.study import jobs
+from basins.study.schema import PlaneMeasure, Study
+
+VERBS = {
+    "minima": "train",
+    "rays": "rays",
+    "volumes": "volume",
+    "estimates": "estimate",
+    "flatness": "flatness",
+    "planes": "planes",
+}
+
+
+def axes(study: Study) -> dict[str, list[Any]]:
+    """Return the labels of every dimension of the root, sorted and unique."""
+    volume = study.measure.volume
+    labels: dict[str, list[Any]] = {
+        "model": sorted(study.models),
+        "dataset": sorted(study.datasets),
+        "recipe": sorted(jobs.recipe_labels(study)),
+        "train_size": study.train_sizes,
+        "seed": sorted(study.seeds),
+        "landscape_size": study.landscape_sizes,
+        "threshold": volume.thresholds,
+        "estimator": sorted(volume.estimators),
+    }
+    return labels | _flatness_axes(study)
+
+
+def _flatness_axes(study: Study) -> dict[str, list[Any]]:
+    """Return the labels of the dimensions that only measures of flatness have."""
+    options = study.measure.flatness_options
+    found: dict[str, list[Any]] = {}
+    if "sharpness" in study.measure.flatness:
+        found["box_size"] = options.box_sizes
+    if "spectrum" in study.measure.flatness:
+        found["eigenvalue"] = list(range(options.num_eigenvalues))
+    if "robustness" in study.measure.flatness:
+        found["perturbation"] = options.perturbations
+    return found
+
+
+def plane_axis(planes: PlaneMeasure) -> list[float]:
+    """Return the places along either axis of a plane, the minimum's own, 0, in the middle."""
+    return [float(at) for at in np.linspace(-planes.extent, planes.extent, planes.points)]
+
+
+def flatness_table(study: Study) -> dict[str, Variable]:
+    """Return the variables of the measures of flatness that a study asks for."""
+    named = sorted(study.measure.flatness)
+    return {k: v for name in named for k, v in FLATNESS_BY_MEASURE[name].items()}
+
+
+def spectrum_table(study: Study) -> dict[str, Variable]:
+    """Return the variables of the spectra that a study asks for, none if for none."""
+    named = [name for name in SPECTRUM_BY_MEASURE if name in study.measure.flatness]
+    return {k: v for name in named for k, v in SPECTRUM_BY_MEASURE[name].items()}
+
+
+def place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
+    """Return where the minima of a job are: an index of each dim of a minimum, a slice of seeds."""
+    labels = axes(study)
+    values = (job.model, job.dataset, job.label, job.train_size)
+    found = [labels[dim].index(value) for dim, value in zip(labels, values, strict=False)]
+    # Seeds of a job are neighbours in the sorted list.
+    first = labels["seed"].index(job.seeds[0])
+    return (*found, slice(first, first + len(job.seeds)))
+
+
+def open_file(study: Study, job: jobs.Job, kind: str) -> h5py.File:
+    """Open a job's file of a kind, one of `VERBS`; raises as `basins.cube.read.open_job` does."""
+    verb = VERBS[kind]
+    return open_job(jobs.job_file(study, job.id, verb), kind, jobs.fingerprint(study, job.id, verb))

@@ -1,0 +1,146 @@
+"""The cube's groups of bulk, copied from job files one at a time: radii, spectra, planes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import h5py
+import numpy as np
+
+from basins.cube import schema
+from basins.cube.axes import axes, open_file, place, plane_axis, spectrum_table
+from basins.cube.plane_table import PLANES
+from basins.cube.spectrum_table import NODE
+from basins.cube.variable import MINIMUM, Variable
+from basins.study import jobs
+from basins.study.schema import Study
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """A group of the cube whose numbers are never in memory together.
+
+    Attributes
+    ----------
+    group
+        Its name in the cube.
+    kind
+        Of the job files it is copied from.
+    table
+        Its variables.
+    labels
+        Of dims that the root has not.
+    unlabeled
+        Sizes of dims without labels, of which a job may fill a part.
+    inside
+        Group of the job file that holds the variables, '' for its root.
+    """
+
+    group: str
+    kind: str
+    table: Mapping[str, Variable]
+    labels: Mapping[str, list[Any]] = field(default_factory=dict)
+    unlabeled: Mapping[str, int] = field(default_factory=dict)
+    inside: str = ""
+
+
+def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
+    """Return the groups of bulk of a study's cube.
+
+    Parameters
+    ----------
+    study
+        The study.
+    num_nodes
+        Most nodes of a spectrum in any job file.
+    """
+    directions = list(range(study.measure.volume.directions))
+    found = [Bulk("rays", "rays", schema.RAYS, {"direction": directions})]
+    if spectrum_table(study):
+        # Nodes have no labels: the first of one minimum and of another have nothing in common.
+        nodes = {NODE: num_nodes}
+        found.append(
+            Bulk("spectrum", "flatness", spectrum_table(study), {}, nodes, inside="spectrum")
+        )
+    if study.measure.planes:
+        axis = plane_axis(study.measure.planes)
+        found.append(Bulk("planes", "planes", PLANES, {"y": axis, "x": axis}))
+    return found
+
+
+def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], None]) -> None:
+    """Add a group to the cube at `path`, copying from one job file after another."""
+    dims = {dim for variable in bulk.table.values() for dim in variable.dims}
+    labels = {dim: values for dim, values in axes(study).items() if dim in dims}
+    labels |= bulk.labels
+    with h5netcdf.File(path, "a") as cube:
+        group = _create_group(cube, bulk, labels)
+        for job in jobs.expand(study):
+            where = place(study, job)
+            with open_file(study, job, bulk.kind) as file:
+                variables = bulk_variables(file, bulk.inside)
+                for name in bulk.table:
+                    values = variables[name][()]
+                    # Fewer than other models have: the rest stays missing.
+                    sizes = values.shape[1:]
+                    group[name][(*where, *map(slice, sizes))] = values
+            advance(1)
+
+
+def bulk_variables(file: h5py.File, inside: str) -> h5py.Group:
+    """Return the group of a job file that holds a bulk's variables.
+
+    Raises
+    ------
+    ValueError
+        If the file has no such group.
+    """
+    if inside and inside not in file:
+        raise ValueError(
+            f"{file.filename}: holds no group {inside}, as older versions wrote it; remove the "
+            "file and run again"
+        )
+    return file[inside] if inside else file
+
+
+def _create_group(file: h5netcdf.File, bulk: Bulk, labels: dict[str, list[Any]]) -> Any:
+    """Return a new group with all its variables, empty."""
+    group = file.create_group(bulk.group)
+    sizes = {dim: len(values) for dim, values in labels.items()} | dict(bulk.unlabeled)
+    group.dimensions = sizes
+    for dim, values in labels.items():
+        _write_axis(group, dim, values)
+    for name, variable in bulk.table.items():
+        _create(group, name, variable, sizes)
+    return group
+
+
+def _write_axis(group: Any, dim: str, values: list[Any]) -> None:
+    if isinstance(values[0], str):
+        data = np.array(values, dtype=object)
+        variable = group.create_variable(dim, (dim,), h5py.string_dtype(), data=data)
+    else:
+        variable = group.create_variable(dim, (dim,), data=np.array(values))
+    if dim in schema.COORDINATES:
+        variable.attrs["long_name"], variable.attrs["units"], _ = schema.COORDINATES[dim]
+
+
+def _create(group: Any, name: str, variable: Variable, sizes: dict[str, int]) -> None:
+    # One minimum a chunk: read alone, written once.
+    chunk = [1 if dim in MINIMUM else sizes[dim] for dim in variable.dims]
+    is_float = variable.dtype.startswith("float")
+    created = group.create_variable(
+        name,
+        variable.dims,
+        variable.dtype,
+        chunks=tuple(chunk),
+        compression="gzip",
+        compression_opts=4,
+        shuffle=True,
+        # A fill value on integers would turn them into floats on reading.
+        fillvalue=np.nan if is_float else None,
+    )
+    for key, value in variable.attributes().items():
+        created.attrs[key] = value

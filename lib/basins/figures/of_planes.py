@@ -1,0 +1,43 @@
+"""Losses in planes as figures show them: which planes, and one scale of losses for all of them."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from basins.cube.queries import own_landscape
+
+GROUP = "/planes"
+MOST_COLUMNS = 3  # train sizes shown: the least, the middle one, the largest
+LEAST_SHARE = 1e-4  # of the largest loss; what is below looks the same
+
+
+def shown_sizes(cube: xr.Dataset) -> list[int]:
+    """Return the train sizes shown, increasing."""
+    sizes = cube.train_size.values
+    chosen = np.linspace(0, len(sizes) - 1, min(MOST_COLUMNS, len(sizes))).round().astype(int)
+    return [int(sizes[index]) for index in chosen]
+
+
+def own_planes(cube: xr.Dataset) -> xr.DataArray:
+    """Return losses in planes of each minimum in the landscape it was trained in."""
+    return own_landscape(cube.plane_loss)
+
+
+def loss_range(planes: xr.DataArray) -> tuple[float, float]:
+    """Return the least and the largest loss of one scale for all planes, above 0."""
+    values = planes.values[np.isfinite(planes.values) & (planes.values > 0)]
+    if not len(values):
+        return LEAST_SHARE, 1.0
+    top = float(values.max())
+    return max(float(values.min()), LEAST_SHARE * top), top
+
+
+def levels(planes: xr.DataArray, count: int = 16) -> NDArray[np.float64]:
+    """Return levels of contours, the same for all planes, even in the logarithm of the loss."""
+    low, high = loss_range(planes)
+    return np.geomspace(low, max(high, low * 1.01), count)
+
+
+def bound(cube: xr.Dataset, threshold: float, loss: float) -> float:
+    """Return the loss that bounds a basin, given the minimum's own loss."""
+    return threshold + (loss if cube.threshold_kind.item() == "excess" else 0.0)

@@ -1,0 +1,64 @@
+"""The verb that computes losses in planes through one job's minima."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from basins import device as devices
+from basins.cube.axes import plane_axis
+from basins.cube.plane_table import PLANE
+from basins.cube.provenance import Clock
+from basins.landscape.grid import losses_on_grid
+from basins.landscape.li2018planes import filter_normalized
+from basins.progress import progress
+from basins.rays.evaluators import evaluator_of
+from basins.study import jobs
+from basins.training import checkpoint
+from basins.verbs.job_data import diverged, find, minima_of, trained
+from basins.verbs.job_file import job_file, publish
+
+
+def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
+    """Compute losses in a random plane through each of one job's minima, resuming a killed run."""
+    found, block = find(study, job)
+    if found.measure.planes is None:
+        raise ValueError("measure.planes: the study asks for no planes, so there is nothing to do")
+    device = devices.set_up(found.device, found.threads)
+    clock = Clock("planes", device, found.measure.volume.dtype)
+    data, network, parameters = trained(found, block, receipt, minima)
+    is_diverged = diverged(found, block, minima)
+    fingerprint = jobs.fingerprint(found, block.id, "planes")
+    saved = jobs.checkpoint_file(found, block.id, "planes")
+    # A data set changed and fetched again between kill and resume starts over.
+    key = f"{fingerprint} {data.sha256()}"
+    axis = plane_axis(found.measure.planes)
+    shape = len(found.landscape_sizes), len(axis), len(axis)
+    done: list[NDArray[np.float32]] = _resumed(saved, key)
+    with progress(f"planes of {block.id}", len(block.seeds) * len(axis), "lines") as advance:
+        advance(len(done) * len(axis))
+        ready = minima_of(found, block, data, network, parameters, device)
+        for row, one in itertools.islice(enumerate(ready), len(done), None):
+            if is_diverged[row]:
+                done.append(np.full(shape, np.nan, dtype=np.float32))
+                continue
+            anchor = one.theta.double().cpu().numpy()
+            directions = filter_normalized(network.layout, anchor, found.study, one.name, "plane")
+            evaluator = evaluator_of(network, one.theta, one.landscapes)
+            losses = losses_on_grid(evaluator, anchor, directions, axis, axis, advance)
+            # What is beyond single precision is infinite.
+            with np.errstate(over="ignore"):
+                done.append(losses.astype(np.float32))
+            checkpoint.save(saved, key, {"planes": [torch.from_numpy(each) for each in done]})
+    dims = ("seed", "landscape_size", *PLANE)
+    root = job_file("planes", block, fingerprint, {"plane_loss": (dims, np.stack(done))})
+    root = root.assign_coords(dict.fromkeys(PLANE, axis))
+    publish(study, block, "planes", output, {"/": root, "/provenance": clock.record()})
+    checkpoint.discard(saved)
+
+
+def _resumed(path: Path, key: str) -> list[NDArray[np.float32]]:
+    found = checkpoint.load(path, key)
+    return [each.numpy() for each in found["planes"]] if found is not None else []
