@@ -1,5 +1,7 @@
 """Test accuracy against batch size, a line a learning rate: where the best batch lies."""
 
+import functools
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -8,19 +10,26 @@ from matplotlib.figure import Figure
 from basins.figures import style
 from basins.figures.of_recipes import RecipeFacts, recipe_facts
 
+FAILURE = 15  # points below the best at which a recipe has failed
+
 
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
-    """Draw the figure at the largest train size; `threshold` only has to be one of the cube's."""
-    part = style.at_threshold(cube, threshold).isel(train_size=-1)
+    """Draw the figure; `threshold` only has to be one of the cube's."""
+    part = style.at_threshold(cube, threshold)
     title = (
-        f"Test accuracy against batch size, trained on {part.train_size.item():,} examples\n"
+        "Test accuracy against batch size\n"
         "mean over seeds, bar one standard deviation, ring: best mean of a line"
     )
-    return style.rows_of_panels(part, title, [("", _panel)])
+    ways: list[tuple[str, style.Panel]] = [
+        (f"{size:,} examples", functools.partial(_panel, size=size))
+        for size in style.shown_sizes(part)
+    ]
+    return style.rows_of_panels(part, title, ways)
 
 
-def _panel(axis: Axes, part: xr.Dataset) -> None:
-    known, size = recipe_facts(part), int(part.train_size)
+def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
+    part = cube.sel(train_size=size)
+    known = recipe_facts(part)
     lines: dict[str, list[RecipeFacts]] = {}
     for facts in sorted(known, key=lambda facts: facts.learning_rate):
         if facts.is_plain:
@@ -66,7 +75,31 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
     else:
         style.sizes_axis(axis, np.array(sorted(batches)), "batch size at the first step (examples)")
         axis.legend()
+        _cut_off_failures(axis)
     axis.set_ylabel("test accuracy (%)")
+
+
+def _cut_off_failures(axis: Axes) -> None:
+    """End the axis above recipes that hardly train, and say there what they reach."""
+    points = np.array(
+        [point for line in axis.lines for point in zip(*line.get_data(), strict=True)]
+    )
+    points = points[np.isfinite(points).all(axis=1)]
+    is_failure = points[:, 1] < points[:, 1].max() - FAILURE
+    if not is_failure.any():
+        return
+    low, high = points[~is_failure, 1].min(), points[:, 1].max()
+    floor = low - 0.25 * max(high - low, 1.0)
+    axis.set_ylim(floor, high + 0.15 * max(high - low, 1.0))
+    for x, y in np.unique(points[is_failure], axis=0):
+        axis.annotate(
+            f"{y:.1f} ↓",
+            (x, floor),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+        )
 
 
 def _numbers(

@@ -26,7 +26,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     levels = of_planes.levels(of_planes.own_planes(part))
     ways = {
         f"{size:,} examples": functools.partial(_panel, size=size, levels=levels)
-        for size in of_planes.shown_sizes(part)
+        for size in style.shown_sizes(part)
     }
     return style.panels(part, title, ways, width=3.6, height=3.3)
 

@@ -27,7 +27,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: A
     bounds = of_planes.loss_range(of_planes.own_planes(cube))
     ways = {
         f"{size:,} examples": functools.partial(_panel, size=size, bounds=bounds)
-        for size in of_planes.shown_sizes(cube)
+        for size in style.shown_sizes(cube)
     }
     return style.panels(cube, title, ways, width=3.8, height=3.6, projection="3d")
 

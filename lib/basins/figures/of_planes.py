@@ -7,15 +7,7 @@ from numpy.typing import NDArray
 from basins.cube.queries import own_landscape
 
 GROUP = "/planes"
-MOST_COLUMNS = 3  # train sizes shown: the least, the middle one, the largest
 LEAST_SHARE = 1e-4  # of the largest loss; what is below looks the same
-
-
-def shown_sizes(cube: xr.Dataset) -> list[int]:
-    """Return the train sizes shown, increasing."""
-    sizes = cube.train_size.values
-    chosen = np.linspace(0, len(sizes) - 1, min(MOST_COLUMNS, len(sizes))).round().astype(int)
-    return [int(sizes[index]) for index in chosen]
 
 
 def own_planes(cube: xr.Dataset) -> xr.DataArray:

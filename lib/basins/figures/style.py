@@ -32,6 +32,8 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "basins",
 }
 
+MOST_COLUMNS = 3  # panels side by side
+
 Panel = Callable[[Axes, xr.Dataset], None]
 Shared = Literal["row", "all", "none"]  # which panels have an axis in common
 
@@ -84,7 +86,7 @@ def panels(
     height: float = 3.4,
     projection: Literal["3d"] | None = None,
 ) -> Figure:
-    """Draw one panel for each model, data set and recipe, at most three in a row.
+    """Draw one panel for each model, data set and recipe, at most `MOST_COLUMNS` in a row.
 
     Several named ways to draw stand beside one another, on axes alike.
     """
@@ -96,7 +98,7 @@ def panels(
         for recipe in cube.recipe.values
     ]
     count = len(triples) * len(ways)
-    columns = len(ways) if len(ways) > 1 else min(3, count)
+    columns = len(ways) if len(ways) > 1 else min(MOST_COLUMNS, count)
     rows = -(-count // columns)
     alike: Shared = "row" if len(ways) > 1 else "none"
     # One panel alone must still hold the title.
@@ -164,6 +166,13 @@ def volume_words(part: xr.Dataset) -> str:
         f"estimator {part.estimator.item()}{bound}; {part.volume_coordinates.item()} coordinates, "
         f"{part.measure.item()} measure, {part.threshold_kind.item()} < {part.threshold.item():g}"
     )
+
+
+def shown_sizes(cube: xr.Dataset) -> list[int]:
+    """Return the train sizes of panels side by side: the least, the middle one, the largest."""
+    sizes = cube.train_size.values
+    chosen = np.linspace(0, len(sizes) - 1, min(MOST_COLUMNS, len(sizes))).round().astype(int)
+    return [int(sizes[index]) for index in chosen]
 
 
 def sizes_axis(axis: Axes, sizes: np.ndarray, label: str) -> None:

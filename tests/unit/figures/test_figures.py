@@ -311,12 +311,18 @@ def recipe_cube(seed):
 
 def test_the_best_batch_of_a_line_is_ringed(seed):
     figure = drawing("accuracy_by_batch_size")(recipe_cube(seed))
-    (axis,) = figure.axes
-    (ring,) = [line for line in axis.lines if line.get_markersize() == 11]
-    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (16, pytest.approx(90))
-    labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels == ["sgd, rate 0.1, 7 epochs", "warm"]
-    assert [text.get_text() for text in axis.get_xticklabels()] == ["4", "16", "100"]
+    assert [axis.get_title() for axis in figure.axes] == [
+        f"mlp-8 on digits: {size} examples" for size in (20, 60, 100)
+    ]
+    for axis, size in zip(figure.axes, (20, 60, 100), strict=True):
+        (ring,) = [line for line in axis.lines if line.get_markersize() == 11]
+        assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (16, pytest.approx(90))
+        labels = [text.get_text() for text in axis.get_legend().get_texts()]
+        assert labels == ["sgd, rate 0.1, 7 epochs", "warm"]
+        assert [text.get_text() for text in axis.get_xticklabels()] == ["4", "16", str(size)]
+        # The small batch, 20 points below, has failed: said at the foot, not drawn to scale.
+        assert [text.get_text() for text in axis.texts] == ["70.0 ↓"]
+        assert axis.get_ylim()[0] > 70
 
 
 def test_recipes_stand_in_order_of_their_noise_with_every_measure(seed):
