@@ -81,9 +81,7 @@ def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
 
 def _cut_off_failures(axis: Axes) -> None:
     """End the axis above recipes that hardly train, and say there what they reach."""
-    points = np.array(
-        [point for line in axis.lines for point in zip(*line.get_data(), strict=True)]
-    )
+    points = np.concatenate([np.asarray(line.get_xydata()) for line in axis.lines])
     points = points[np.isfinite(points).all(axis=1)]
     is_failure = points[:, 1] < points[:, 1].max() - FAILURE
     if not is_failure.any():
