@@ -7,6 +7,7 @@ import copy
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
@@ -16,15 +17,19 @@ import basins
 from basins.cube.flatness_table import FLATNESS
 from basins.directions.coordinates import scaling
 from basins.flatness import of_minima, rivals
+from basins.flatness.dinh2017radial import Radial, RadialNetwork
 from basins.flatness.robustness import Examples
 from basins.flatness.transforms import named_transform
 from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
+from basins.rays.numba_path import NumbaEvaluator
 from basins.study.schema import FlatnessOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "invariance.md"
 TRANSFORMS = ["alpha-scale:4", "unit-rescaling:0.5", "permutation"]
+RADIAL = (1.0, 0.5)  # a and b of Dinh et al. 2017, section 5
 THRESHOLD = 0.3
+R_MAX = 10.0  # in weight coordinates
 COORDINATES = {
     "weight": ("weight", "one"),
     "filter": ("filter", "one"),
@@ -48,9 +53,14 @@ network of six rectified units, trained on iris, is measured before and after ea
 
 Transforms as in `transforms:` of a study: `alpha-scale:4` multiplies the first layer by 4 and
 divides the last by it, `unit-rescaling:0.5` does that unit by unit with lognormal factors,
-`permutation` puts hidden units in another order. Volumes end at a ball about the minimum, as every
-rectified network's must: its radius is 10 in weight coordinates, and in filter coordinates one and
-a half norms of the minimum, which are as before where biases are scaled along.
+`permutation` puts hidden units in another order. The last column has the same minimum in other
+coordinates, theta + eta for eta = (r^2 + b)^a (theta' - theta) with r = |theta' - theta| (Dinh et
+al. 2017, arXiv 1703.04933, section 5), in which any function of parameters can be measured; of
+volumes those in weight coordinates, and of norms of layers those that take any network.
+
+Volumes end at a ball about the minimum, as every rectified network's must: its radius is 10 in
+weight coordinates (in radial ones, its image), and in filter coordinates one and a half norms of
+the minimum, which are as before where biases are scaled along.
 """
 
 
@@ -105,7 +115,7 @@ def basin_volumes(network, theta, examples):
             coordinates=coordinates,
             bias_scale=bias_scale,
             estimators=["annealed", "importance", "laplace", "rays"],
-            r_max=1.5 * norm if coordinates == "filter" else 10.0,
+            r_max=1.5 * norm if coordinates == "filter" else R_MAX,
             stderr=0.3,
         )
         for name in measured.estimator.values:
@@ -119,20 +129,53 @@ def basin_volumes(network, theta, examples):
     return found
 
 
-def measured(network, start, theta, examples, test):
-    """Return pairs of values and standard errors by the measure's name."""
-    runs = [flatness(network, start, theta, examples, test, k) for k in range(REPEATS)]
+def radial_volumes(network, theta, examples):
+    """Return what can be had of `basin_volumes` in radial coordinates, of the basin that ends there
+    where it ends in weight coordinates.
+    """
+    change = Radial(theta.numpy(), *RADIAL)
+    evaluator = NumbaEvaluator(network, theta, examples)
+    edge = np.zeros(len(theta))
+    edge[0] = R_MAX
+    basin = basins.Basin(
+        change.pulled_back(
+            lambda points: evaluator.losses(points - theta.numpy(), np.ones(len(points)), 1)[:, 0]
+        ),
+        np.zeros(len(theta)),
+        THRESHOLD,
+        change.gradient_pulled_back(lambda points: evaluator.gradients(points - theta.numpy())),
+        r_max=float(np.linalg.norm(change.forward(theta.numpy() + edge))),
+    )
+    found = {}
+    for name in ("annealed", "laplace"):
+        # Training stopped a little above the bottom; so do the other columns' volumes.
+        with pytest.warns(UserWarning, match="its gradient is not zero"):
+            one = basins.estimate(basin, name, stderr=0.3)
+        error = one.stderr if name in SAMPLED else 0.0
+        found[f"log_volume: {name}, weight coordinates"] = (
+            np.array([one.log_volume]),
+            np.array([np.inf if one.is_lower_bound else error]),
+        )
+    return found
+
+
+def measured(network, start, theta, examples, test, repeats=REPEATS):
+    """Return pairs of values and standard errors by the measure's name, volumes left aside."""
+    runs = [flatness(network, start, theta, examples, test, k) for k in range(repeats)]
     found = {}
     for name in runs[0]:
         values = np.stack([one[name] for one in runs])
-        found[name] = values.mean(0), values.std(0, ddof=1) / np.sqrt(REPEATS)
-    return found | basin_volumes(network, theta, examples)
+        error = (
+            values.std(0, ddof=1) / np.sqrt(repeats) if repeats > 1 else np.zeros(values[0].shape)
+        )
+        found[name] = values.mean(0), error
+    return found
 
 
 def verdict(name, before, after):
     """Return what a transform did to one measure."""
     (old, old_error), (new, new_error) = before, after
-    if np.isnan(old).all():
+    if np.isnan(old).all() or np.isnan(new).all():
         return "not defined"
     apart = abs(new - old)
     if (apart <= EXACT * abs(old).max()).all():
@@ -155,19 +198,33 @@ def table():
     """Return the verdicts by measure and transform."""
     network, start, theta, examples, test = problem()
     before = measured(network, start, theta, examples, test)
+    before |= basin_volumes(network, theta, examples)
     rows = {name: [] for name in before}
     for transform in TRANSFORMS:
         changed = named_transform(transform)(network, (4,), theta.numpy(), "invariance")
-        after = measured(network, start, torch.from_numpy(changed), examples, test)
+        changed = torch.from_numpy(changed)
+        after = measured(network, start, changed, examples, test)
+        after |= basin_volumes(network, changed, examples)
         for name in rows:
             rows[name].append(verdict(name, before[name], after[name]))
+    module = copy.deepcopy(network.module)
+    vector_to_parameters(theta, module.parameters())
+    changed = Network(RadialNetwork(module, *RADIAL))
+    moved = theta.numpy() + Radial(theta.numpy(), *RADIAL).forward(start.numpy())
+    # Once: what this changes, it changes by far more than random numbers do.
+    after = measured(changed, torch.from_numpy(moved), theta, examples, test, repeats=1)
+    after |= radial_volumes(network, theta, examples)
+    for name in rows:
+        known = name in after
+        rows[name].append(verdict(name, before[name], after[name]) if known else "not defined")
     return rows
 
 
 def page():
     """Return the text of docs/invariance.md."""
-    lines = [HEAD, f"| measure | {' | '.join(f'`{one}`' for one in TRANSFORMS)} |"]
-    lines.append("|---" * (1 + len(TRANSFORMS)) + "|")
+    columns = [*TRANSFORMS, f"radial, a = {RADIAL[0]:g}, b = {RADIAL[1]:g}"]
+    lines = [HEAD, f"| measure | {' | '.join(f'`{one}`' for one in columns)} |"]
+    lines.append("|---" * (1 + len(columns)) + "|")
     for name, verdicts in table().items():
         label = f"`{name}`" if name in FLATNESS else name
         lines.append(f"| {label} | {' | '.join(verdicts)} |")

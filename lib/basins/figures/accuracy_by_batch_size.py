@@ -74,7 +74,7 @@ def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
         style.say_nothing_measured(axis)
     else:
         style.sizes_axis(axis, np.array(sorted(batches)), "batch size at the first step (examples)")
-        axis.legend()
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
         _cut_off_failures(axis)
     axis.set_ylabel("test accuracy (%)")
 
@@ -89,11 +89,14 @@ def _cut_off_failures(axis: Axes) -> None:
     low, high = points[~is_failure, 1].min(), points[:, 1].max()
     floor = low - 0.25 * max(high - low, 1.0)
     axis.set_ylim(floor, high + 0.15 * max(high - low, 1.0))
-    for x, y in np.unique(points[is_failure], axis=0):
+    failed = np.unique(points[is_failure], axis=0)
+    for index, (x, y) in enumerate(failed):
+        # Lines at one batch stand close together: their numbers go above one another.
+        row = int((failed[:index, 0] > x / 2).sum())
         axis.annotate(
             f"{y:.1f} ↓",
             (x, floor),
-            xytext=(0, 3),
+            xytext=(0, 3 + 8 * row),
             textcoords="offset points",
             ha="center",
             fontsize=7,
