@@ -14,6 +14,7 @@ from basins.flatness.ascent import RESTARTS, STEPS
 from basins.flatness.keskar2017sharpness import ITERATIONS
 from basins.flatness.kwon2021sharpness import NUM_DRAWS
 from basins.flatness.of_minima import FULL_SPECTRUM
+from basins.flatness.robustness import STEPS as PGD_STEPS
 from basins.plan.networks import NO_LAYER, NetworkCost, job_network
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
@@ -53,6 +54,7 @@ COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
 AUGMENTED = 10  # activations that take as long as one number of an augmented image
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
+GRADIENT = 2  # losses that take as long
 LBFGSB_LOSSES = 4  # of one iteration: a loss and a gradient, now and then twice
 LANCZOS_STEPS = 100  # or so, until the ends of a spectrum have converged
 VECTOR_OPERATIONS = 4  # a multiply-add of a matrix and a vector takes as long as so many of two
@@ -236,7 +238,19 @@ def survey_asked(study: Study, num_parameters: int) -> tuple[Asked, Asked]:
             in_each += whole
     if "sharpness" in measures:
         in_each += Asked(_sharpness_points(len(study.measure.flatness_options.box_sizes)), 0.0)
+    if "margins" in measures:
+        # One pass over the largest landscape serves all.
+        in_each += Asked(1.0 / len(study.landscape_sizes), 0.0)
+    if "robustness" in measures:
+        tested += Asked(_attacks(len(study.measure.flatness_options.perturbations)), 0.0)
     return in_each, tested
+
+
+def _attacks(num_perturbations: int) -> float:
+    """Return the losses of the test set that attacks ask for, if no example falls on the way."""
+    fgsm = GRADIENT + num_perturbations
+    pgd = 1 + num_perturbations * (GRADIENT * PGD_STEPS + 1)
+    return float(fgsm + pgd)
 
 
 def _sharpness_points(num_boxes: int) -> float:

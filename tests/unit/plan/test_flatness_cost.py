@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from basins.flatness import keskar2017sharpness, lanczos
+from basins.flatness import keskar2017sharpness, lanczos, robustness
 from basins.flatness.of_minima import FULL_SPECTRUM, Surveyed, measure_minima
 from basins.models.functional import Network, build
 from basins.plan import cost, networks
@@ -144,3 +144,31 @@ def test_a_job_counts_every_landscape_and_the_test_set():
     examples = 3 * in_each.points * (sum(SIZES) + facts.num_test)
     assert counted["linear_operations"] == examples * network.linear
     assert counted["shape_operations"] == 3 * 3 * in_each.operations
+
+
+def test_attacks_ask_for_what_is_counted_where_no_example_falls(monkeypatch, seed):
+    """A network of zeros with a bias: the first class always, which every target is."""
+    asked = Counter()
+    for name, price in (("climb", cost.GRADIENT), ("is_correct", 1)):
+        real = getattr(robustness._Part, name)
+
+        def counted(part, points, targets, real=real, price=price):
+            asked["points"] += price * len(points)
+            return real(part, points, targets)
+
+        monkeypatch.setattr(robustness._Part, name, counted)
+    network = Network(build("linear", (4,), 3, seed))
+    theta = torch.zeros(network.num_parameters)
+    theta[-3] = 1.0
+    examples = robustness.Examples(torch.randn(7, 4), torch.zeros(7).long(), "cross_entropy")
+    perturbations = [0.1, 0.2, 0.3]
+    robustness.fgsm_accuracy(network, theta, examples, perturbations)
+    robustness.pgd_accuracy(network, theta, examples, perturbations, "test", seed)
+    study = study_of(["robustness"])
+    assert study.measure.flatness_options.perturbations == [0.01, 0.03, 0.1]
+    in_each, tested = cost.survey_asked(study, 100)
+    assert asked["points"] == 7 * tested.points
+    assert in_each == cost.Asked(0.0, 0.0)
+    in_each, tested = cost.survey_asked(study_of(["margins"]), 100)
+    assert len(SIZES) * in_each.points == 1
+    assert tested == cost.Asked(0.0, 0.0)
