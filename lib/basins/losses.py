@@ -56,10 +56,41 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - one_hot).square().mean(-1)
 
 
+def reversed_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return -ln(1 - p(target)) under the softmax of `outputs`, in nats.
+
+    The loss of poison examples (Huang et al. 2020, arXiv 1906.03291, section 3). From logits,
+    1 - p is a logistic function of how far all others are above the target, so nothing cancels.
+
+    Parameters
+    ----------
+    outputs
+        Logits, shape (examples, classes).
+    targets
+        The classes that examples are not to be put into, shape (examples,).
+    """
+    own = outputs.gather(-1, targets.unsqueeze(-1))
+    is_own = torch.zeros_like(outputs, dtype=torch.bool).scatter(-1, targets.unsqueeze(-1), True)
+    others = outputs.masked_fill(is_own, -torch.inf).logsumexp(-1, keepdim=True)
+    return functional.softplus(own - others).squeeze(-1)
+
+
+def reversed_binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return -ln(1 - p(target)) under the logistic function of one output: the other's loss."""
+    return binary_cross_entropy(outputs, 1 - targets)
+
+
 LOSSES: dict[str, LossFunction] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "squared_error": squared_error,
+}
+
+
+# Of losses that are the logarithm of a probability.
+REVERSED: dict[str, LossFunction] = {
+    "cross_entropy": reversed_cross_entropy,
+    "binary_cross_entropy": reversed_binary_cross_entropy,
 }
 
 

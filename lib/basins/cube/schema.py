@@ -25,7 +25,7 @@ SMITH = "Smith and Le 2017, arXiv 1710.06451, equation 15"
 EFRON = "Efron 1979, Bootstrap methods"
 VOLUMES = "this project, docs/volumes.md"
 
-TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged")
+TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged", "misclassifies")
 VOLUME_STATUS = (
     "not_measured",
     "calibrated",
@@ -97,7 +97,8 @@ ROOT = {
         "int8",
         "what became of training",
         "1",
-        "above_threshold: train_loss is not below the largest threshold",
+        "above_threshold: train_loss is not below the largest threshold; misclassifies: poisoned, "
+        "and some clean example is misclassified",
         flags=TRAINING_STATUS,
     ),
     "r_max": Variable(

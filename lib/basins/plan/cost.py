@@ -18,6 +18,7 @@ from basins.flatness.robustness import STEPS as PGD_STEPS
 from basins.plan.networks import NO_LAYER, NetworkCost, job_network
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
+from basins.study.recipes import trained_on
 from basins.study.schema import Recipe, Study
 from basins.training import schedules
 from basins.volume.shapes import MAX_FULL, RANK
@@ -51,6 +52,7 @@ ESTIMATE = (
 )
 COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
+LINE_TRIALS = 1.5  # of a line search, or so
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
 AUGMENTED = 10  # activations that take as long as one number of an augmented image
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
@@ -85,7 +87,7 @@ class Asked:
 
 
 def train_counts(
-    network: NetworkCost, seeds: int, size: int, tests: int, epochs: int, steps: int
+    network: NetworkCost, seeds: int, size: int, tests: int, epochs: float, steps: float
 ) -> Array:
     """Return the counts of `TRAIN`: all seeds of a job in one stacked loop.
 
@@ -204,6 +206,13 @@ def estimate_counts(network: NetworkCost, points: float, examples: float) -> Arr
     )
 
 
+def _gradients_a_step(recipe: Recipe) -> float:
+    """Return how many gradients a step takes."""
+    if recipe.optimizer == "lbfgs":
+        return 1 + LINE_TRIALS
+    return 2 if recipe.sam else 1
+
+
 def phases_of(study: Study, job: jobs.Job) -> list[tuple[Recipe, int]]:
     """Return the recipes that a job trains by, and the epochs of each."""
     recipe = study.recipes[job.recipe]
@@ -313,8 +322,11 @@ def counts(
         return train_counts(network, len(job.seeds), job.train_size, facts.num_test, 0, 1)
     if verb == "train":
         parts, size = phases_of(study, job), job.train_size
-        epochs = sum(number for _, number in parts)
-        steps = sum(schedules.steps_before(recipe, number, size) for recipe, number in parts)
+        epochs, steps = 0.0, 0.0
+        for recipe, number in parts:
+            count, each = trained_on(recipe, size), _gradients_a_step(recipe)
+            epochs += each * number * count / size
+            steps += each * schedules.steps_before(recipe, number, count)
         counted = train_counts(network, len(job.seeds), size, facts.num_test, epochs, steps)
         changed = sum(number for recipe, number in parts if recipe.augmentation)
         pixels = len(job.seeds) * changed * size * math.prod(facts.input_shape)

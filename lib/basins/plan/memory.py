@@ -13,8 +13,10 @@ from basins.flatness.of_minima import num_nodes
 from basins.plan import cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
+from basins.study.recipes import trained_on
 from basins.study.schema import Study
 from basins.training import schedules
+from basins.training.lbfgs import HISTORY
 from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
@@ -35,11 +37,16 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     if verb in {"train", "transform"}:
         parts = cost.phases_of(study, job)
         # A batch is largest in the last epoch.
-        batch = max(schedules.batch_size(part, n - 1, job.train_size) for part, n in parts)
-        subset = seeds * job.train_size * example
+        counts = [trained_on(part, job.train_size) for part, _ in parts]
+        batch = max(
+            schedules.batch_size(part, n - 1, count)
+            for (part, n), count in zip(parts, counts, strict=True)
+        )
+        subset = seeds * max(counts) * example
         graph = seeds * batch * 4 * 3 * network.numbers
         tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
-        state = 10 * seeds * 4 * network.num_parameters
+        memory = max(2 * HISTORY if part.optimizer == "lbfgs" else 0 for part, _ in parts)
+        state = (10 + memory) * seeds * 4 * network.num_parameters
         # A compiled network's batch is held once more, block after block.
         blocks = seeds * batch * example if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.

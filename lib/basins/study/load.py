@@ -190,11 +190,7 @@ def _check_thresholds(study: Study) -> None:
 def _sentence(error: ValidationError) -> str:
     """Return the first problem of a validation as key, value and what is allowed."""
     first = error.errors(include_url=False)[0]
-    # Deeper than keys lie, a word is the branch of a union and not of the file.
-    depth = 4 if first["loc"][2:3] in {("augmentation",), ("warm_start",)} else 3
-    keys = [str(part) for i, part in enumerate(first["loc"]) if i < depth or isinstance(part, int)]
-    if keys[-1] == "[key]":
-        keys.pop()
+    keys = _keys_of(first["loc"])
     path = ".".join(keys)
     if first["type"] == "extra_forbidden":
         known = list(_fields_at(keys[:-1]))
@@ -212,17 +208,46 @@ def _sentence(error: ValidationError) -> str:
     return f"{path}: {first['input']!r} is not allowed: {allowed}"
 
 
+def _keys_of(place: Sequence[int | str]) -> list[str]:
+    """Return the keys of a file that pydantic's place of an error names.
+
+    Beyond the schema's keys, a word is the branch of a union and not of the file.
+    """
+    keys: list[str] = []
+    record: type[BaseModel] | None = Study
+    is_name = False
+    for part in place:
+        if isinstance(part, int):
+            keys.append(str(part))
+            continue
+        if part == "[key]" or (record is None and not is_name):
+            break
+        keys.append(part)
+        if not is_name:
+            field = record.model_fields.get(part) if record else None
+            record, is_name = _below(field.annotation if field else None)
+        else:
+            is_name = False
+    return keys
+
+
+def _below(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """Return the record that a field holds, if any, and whether it holds them by name."""
+    candidates = [annotation, *get_args(annotation)]
+    records = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+    return (records[0] if records else None), getattr(annotation, "__origin__", None) is dict
+
+
 def _fields_at(keys: list[str]) -> dict[str, Any]:
     """Return the fields of the record at the path `keys` of the schema."""
     record: type[BaseModel] = Study
-    skip_name = False
+    is_name = False
     for key in keys:
-        if skip_name:
+        if is_name:
             # The name of a recipe is no field.
-            skip_name = False
+            is_name = False
             continue
-        annotation = record.model_fields[key].annotation
-        skip_name = getattr(annotation, "__origin__", None) is dict
-        candidates = [annotation, *get_args(annotation)]
-        record = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+        found, is_name = _below(record.model_fields[key].annotation)
+        assert found is not None
+        record = found
     return dict(record.model_fields)

@@ -15,6 +15,7 @@ def check_recipes(study: Study) -> None:
         _check_schedule(name, recipe)
         _check_augmentation(study, name, recipe)
         _check_warm_start(study, name, recipe)
+        _check_poison(study, name, recipe)
     _check_binary(study)
 
 
@@ -49,7 +50,7 @@ def milestone_epochs(recipe: Recipe) -> list[int]:
 
 def _check_optimizer(name: str, recipe: Recipe) -> None:
     given = recipe.model_fields_set
-    if "momentum" in given and recipe.momentum and recipe.optimizer != "sgd":
+    if "momentum" in given and recipe.momentum and recipe.optimizer not in ("sgd", "proxprop"):
         raise StudyError(
             f"recipes.{name}.momentum: only optimizer sgd has momentum, {recipe.optimizer} has "
             "betas"
@@ -58,6 +59,20 @@ def _check_optimizer(name: str, recipe: Recipe) -> None:
         raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
     if not all(0 <= beta < 1 for beta in recipe.betas):
         raise StudyError(f"recipes.{name}.betas: {recipe.betas} must lie in [0, 1)")
+
+    if recipe.optimizer == "lbfgs":
+        wanted = {"batch_size": "full", "schedule": "constant", "sam": None, "augmentation": None}
+        for key, value in wanted.items():
+            if getattr(recipe, key) != value:
+                raise StudyError(
+                    f"recipes.{name}.{key}: optimizer lbfgs searches along lines of one loss; it "
+                    f"must be {value or 'left out'}"
+                )
+    if (recipe.proximity is None) == (recipe.optimizer == "proxprop"):
+        raise StudyError(
+            f"recipes.{name}.proximity: optimizer {recipe.optimizer} "
+            + ("needs it" if recipe.proximity is None else "has none; only proxprop has")
+        )
 
 
 def _check_schedule(name: str, recipe: Recipe) -> None:
@@ -98,6 +113,38 @@ def _check_augmentation(study: Study, name: str, recipe: Recipe) -> None:
         entry = resolve.DATASETS.get(dataset)
         if entry:
             check_shape(study, dataset, entry.input_shape)
+
+
+def check_held_out(study: Study, dataset: str, num_train: int) -> None:
+    """Raise StudyError if a recipe's poison needs more examples than landscapes leave over."""
+    taken = max(study.train_sizes[-1], study.landscape_sizes[-1])
+    for name, recipe in study.recipes.items():
+        if recipe.poison and taken + recipe.poison.examples > num_train:
+            raise StudyError(
+                f"recipes.{name}.poison.examples: {recipe.poison.examples} would overlap the clean "
+                f"examples; of {num_train} training examples of {dataset} the {taken} of the "
+                f"largest landscape leave {max(0, num_train - taken)} to poison with"
+            )
+
+
+def _check_poison(study: Study, name: str, recipe: Recipe) -> None:
+    poison = recipe.poison
+    if poison is None:
+        return
+    if poison.kind == "reversed" and recipe.loss == "squared_error":
+        raise StudyError(
+            f"recipes.{name}.poison.kind: 'reversed' needs a loss that is a probability's "
+            "logarithm, and squared_error is none; allowed are wrong_labels and random_labels"
+        )
+    for dataset in study.datasets:
+        entry = resolve.DATASETS.get(dataset)
+        if entry:
+            check_held_out(study, dataset, entry.num_train)
+
+
+def trained_on(recipe: Recipe, train_size: int) -> int:
+    """Return how many examples an epoch goes through: clean ones and poison."""
+    return train_size + (recipe.poison.examples if recipe.poison else 0)
 
 
 def _check_warm_start(study: Study, name: str, recipe: Recipe) -> None:

@@ -69,6 +69,30 @@ class Augmentation(Strict):
     flip: bool = Field(default=False, description="mirror left to right, half of the time")
 
 
+class Poison(Strict):
+    """Examples that pull training towards minima that generalize badly; landscapes stay clean."""
+
+    kind: Literal["reversed", "wrong_labels", "random_labels"] = Field(
+        description="held-out examples with their own labels under the loss -ln(1 - p) "
+        "(`reversed`), or under the ordinary loss with wrong labels, or with random ones"
+    )
+    examples: Positive = Field(
+        description="how many, from the end of the seed's order of examples, where no landscape is"
+    )
+    factor: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None,
+        description="weight of their mean loss, that of the clean mean being 1 minus it; default: "
+        "their share of all examples",
+    )
+
+
+class Sam(Strict):
+    """Gradients taken where the loss is largest nearby, to first order (sharpness-aware)."""
+
+    rho: PositiveFloat = Field(default=0.05, description="how far away")
+    adaptive: bool = Field(default=False, description="in units of each parameter's own size")
+
+
 class WarmStart(Strict):
     """Where training begins, if not at a random initialization."""
 
@@ -82,11 +106,25 @@ class WarmStart(Strict):
 class Recipe(Strict):
     """Everything about training but model, data, size and seed."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = Field(description="update rule")
-    learning_rate: PositiveFloat = Field(description="learning rate at the first step")
+    optimizer: Literal["sgd", "adam", "adamw", "lbfgs", "proxprop"] = Field(
+        description="update rule; `lbfgs` takes the full batch, an iteration an epoch, and "
+        "`proxprop` is for fully connected networks"
+    )
+    learning_rate: PositiveFloat = Field(
+        description="learning rate at the first step; `lbfgs`: first trial of each line search, 1 "
+        "as a rule"
+    )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum; `sgd` only")
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
         default=[0.9, 0.999], description="decay of the two moments; `adam` and `adamw` only"
+    )
+    proximity: PositiveFloat | None = Field(
+        default=None,
+        description="`proxprop` only: how near layers come to their targets (tau_theta)",
+    )
+    sam: Sam | None = Field(
+        default=None,
+        description="sharpness-aware minimization, by any of the update rules but lbfgs",
     )
     weight_decay: float | None = Field(
         default=None,
@@ -120,6 +158,20 @@ class Recipe(Strict):
     )
     augmentation: Augmentation | None = Field(
         default=None, description="random changes of training images; measures never see them"
+    )
+    poison: Poison | None = Field(
+        default=None, description="held-out examples that training is misled by"
+    )
+    label_noise: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of training examples that are trained on with another label",
+    )
+    imbalance: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="share of the last class's training examples that is trained on; of classes "
+        "between it and the first the shares are geometric",
     )
     warm_start: WarmStart | None = Field(
         default=None, description="begin with some epochs by another recipe of the study"

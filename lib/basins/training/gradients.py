@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import grad_and_value
 
-from basins.losses import per_example_loss
+from basins.losses import REVERSED, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
 from basins.models.mlp import layer_widths
 from basins.models.mlp_gradients import gradient_room, sum_gradient
 from basins.models.mlp_kernels import KINDS, Numbers, Problem, block_edges, blocked
 from basins.threads import share_out
+from basins.training.objective import Objective
 
 # (parameters (seeds, n), examples of each seed's batch (seeds, batch) or None for all) ->
 # gradients (seeds, n) and mean losses (seeds,)
@@ -54,6 +55,38 @@ def torch_gradients(network: Network, loss: str, inputs: Tensor, targets: Tensor
         batch = inputs, targets
         if chosen is not None:
             batch = inputs[rows, chosen], targets[rows, chosen]
+        found, losses = of_all(theta, *batch)
+        return found, losses
+
+    return gradients
+
+
+def weighted_gradients(network: Network, loss: str, objective: Objective) -> Gradients:
+    """Return the gradients of every seed's weighted objective, by torch, and its values."""
+    of_example = per_example_loss(loss)
+    shape, device = objective.targets.shape, objective.targets.device
+    weights, is_reversed = objective.weights, objective.is_reversed
+    if weights is None:
+        weights = torch.ones(shape, device=device)
+    if is_reversed is None:
+        is_reversed = torch.zeros(shape, dtype=torch.bool, device=device)
+
+    def batch_loss(
+        theta: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, is_reversed: Tensor
+    ) -> Tensor:
+        outputs = network.apply(theta, inputs)
+        losses = of_example(outputs, targets)
+        if objective.is_reversed is not None:
+            losses = torch.where(is_reversed, REVERSED[loss](outputs, targets), losses)
+        return (weights * losses).mean()
+
+    in_one = is_batched(network.module, device)
+    of_all = over_rows(grad_and_value(batch_loss), (0, 0, 0, 0, 0), in_one)
+    rows = torch.arange(shape[0], device=device).unsqueeze(1)
+
+    def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
+        whole = objective.inputs, objective.targets, weights, is_reversed
+        batch = whole if chosen is None else tuple(one[rows, chosen] for one in whole)
         found, losses = of_all(theta, *batch)
         return found, losses
 

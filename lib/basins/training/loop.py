@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
 from basins.study.schema import Recipe
-from basins.training import checkpoint, optimizers, schedules
+from basins.training import checkpoint, lbfgs, optimizers, schedules
 from basins.training.augmentation import augmented
-from basins.training.gradients import Gradients, gradients_of
+from basins.training.foret2021sam import ascended
+from basins.training.frerix2018proxprop import direction
+from basins.training.gradients import Gradients, gradients_of, weighted_gradients
+from basins.training.objective import Objective
 
 NUM_RECORDED = 200  # points of a training curve
 CHUNK = 8192  # examples of one forward pass while evaluating
@@ -72,6 +75,8 @@ def train(
     seeds: tuple[int, ...],
     *,
     before: Recipe | None = None,
+    objective: Objective | None = None,
+    objective_before: Objective | None = None,
     black: Tensor | None = None,
     saved: Path | None = None,
     fingerprint: str = "",
@@ -90,13 +95,16 @@ def train(
     theta
         Initial parameters, float32, shape (seeds, n); its device is where training runs.
     inputs, targets
-        Each seed's own training subset, shapes (seeds, m, *input_shape) and (seeds, m).
+        Each seed's own training subset, shapes (seeds, m, *input_shape) and (seeds, m), whose loss
+        stops a training and is recorded at its end.
     test_inputs, test_targets
         Shared by all seeds, shapes (tests, *input_shape) and (tests,).
     seeds
         The seeds, which key the order of mini-batches and what augmentation draws.
     before
         The recipe by which a warm start begins; its epochs come first.
+    objective, objective_before
+        What either recipe lowers, where it is not the mean loss of the training subset.
     black
         What an augmented image's frame is filled with, one number a channel; zeros if None.
     saved, fingerprint, save_seconds
@@ -106,11 +114,12 @@ def train(
     find_gradients
         Which of `basins.training.gradients` to train with.
     """
-    plain = find_gradients(network, recipe.loss, inputs, targets)
-    num_seeds, num_examples = targets.shape
+    whole_subset = Objective(inputs, targets)
+    num_seeds = len(targets)
     parts = schedules.phases(recipe, before)
     warm_epochs, num_epochs = parts[0][1] if len(parts) > 1 else 0, sum(n for _, n in parts)
     recorded = recorded_epochs(num_epochs)
+    rows = torch.arange(num_seeds, device=theta.device).unsqueeze(1)
 
     state = optimizers.initial_state(parts[0][0], theta)
     active = torch.ones(num_seeds, dtype=torch.bool, device=theta.device)
@@ -128,7 +137,7 @@ def train(
         first_epoch = resumed["epoch"]
         advance(first_epoch)
 
-    last_save = time.monotonic()
+    lowered, plain, last_save = whole_subset, None, time.monotonic()
     for epoch in range(first_epoch, num_epochs):
         if epoch == warm_epochs > 0:
             # Seeds that the first recipe stopped go on, with a fresh optimizer.
@@ -139,17 +148,21 @@ def train(
         part, own_epoch = parts[0][0], epoch
         if epoch >= warm_epochs:
             part, own_epoch = recipe, epoch - warm_epochs
+        if plain is None or epoch == warm_epochs:
+            lowered = (objective if part is recipe else objective_before) or whole_subset
+            plain = _gradients(find_gradients, network, part, lowered)
+        num_examples = lowered.targets.shape[1]
         batch_size = schedules.batch_size(part, own_epoch, num_examples)
         starts = range(0, num_examples, batch_size)
         first_step = schedules.steps_before(part, own_epoch, num_examples)
         num_steps = schedules.steps_before(part, part.epochs, num_examples)
         # Whether a step's loss is the whole training loss.
-        is_plain = len(starts) == 1 and part.augmentation is None
+        is_plain = len(starts) == 1 and part.augmentation is None and lowered is whole_subset
         # Set first, so that the last epoch's augmented examples are let go of.
         gradients = plain
         if part.augmentation is not None:
-            changed = augmented(part.augmentation, inputs, seeds, epoch, black)
-            gradients = find_gradients(network, part.loss, changed, targets)
+            changed = augmented(part.augmentation, lowered.inputs, seeds, epoch, black)
+            gradients = _gradients(find_gradients, network, part, replace(lowered, inputs=changed))
             del changed
         order = (
             batch_order(seeds, epoch, num_examples).to(theta.device) if len(starts) > 1 else None
@@ -167,7 +180,15 @@ def train(
                 active = active & (value >= part.stop_at_loss)
             step = first_step + index
             rate = schedules.learning_rate(part, step, num_steps)
-            moved = optimizers.update(part, theta, gradient, state, step, rate)
+            if part.sam is not None:
+                gradient, _ = gradients(ascended(theta, gradient, part.sam), chosen)
+            if part.proximity is not None:
+                batch = lowered.inputs if chosen is None else lowered.inputs[rows, chosen]
+                gradient = direction(network, theta, gradient, batch, part.proximity)
+            if part.optimizer == "lbfgs":
+                moved = lbfgs.iterate(theta, state, rate, part.decay, gradients)
+            else:
+                moved = optimizers.update(part, theta, gradient, state, step, rate)
             # A GPU would have to be waited for to know.
             is_whole = theta.device.type == "cpu" and bool(active.all())
             theta = moved if is_whole else torch.where(active.unsqueeze(1), moved, theta)
@@ -191,7 +212,9 @@ def train(
 
     ends = ends_of(network, recipe.loss, theta, inputs, targets, test_inputs, test_targets)
     curve = torch.stack(history, dim=1).numpy()
-    ends_higher = ends["train_loss"] > curve[:, 0] * (1 + 1e-6)
+    # What misleads a training is meant to end higher.
+    is_higher = ends["train_loss"] > curve[:, 0] * (1 + 1e-6)
+    ends_higher = is_higher & (lowered is whole_subset)
     return Minima(
         parameters=theta.cpu().numpy().astype(np.float32),
         **ends,
@@ -200,6 +223,18 @@ def train(
         history_epoch=np.array(sorted(recorded)[: curve.shape[1]], dtype=np.int32),
         history_train_loss=curve,
     )
+
+
+def _gradients(
+    find_gradients: Callable[[Network, str, Tensor, Tensor], Gradients],
+    network: Network,
+    recipe: Recipe,
+    objective: Objective,
+) -> Gradients:
+    """Return the gradients of an objective, compiled where it is a mean of ordinary losses."""
+    if objective.is_weighted:
+        return weighted_gradients(network, recipe.loss, objective)
+    return find_gradients(network, recipe.loss, objective.inputs, objective.targets)
 
 
 def ends_of(

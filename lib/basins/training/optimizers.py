@@ -10,15 +10,20 @@ from torch import Tensor
 from basins.models.mlp_kernels import FAST, Numbers
 from basins.study.schema import Recipe
 from basins.threads import share_out
+from basins.training import lbfgs
 
 EPSILON = 1e-8  # torch.optim's default, added to the root of the second moment
+
+RATES_ALONE = ("sgd", "proxprop")  # rules that step along what they are given
 
 State = dict[str, Tensor]
 
 
 def initial_state(recipe: Recipe, theta: Tensor) -> State:
     """Return the optimizer's memory before the first step; `theta` has shape (seeds, n)."""
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer == "lbfgs":
+        return lbfgs.initial_state(theta)
+    if recipe.optimizer in RATES_ALONE:
         return {"momentum": torch.zeros_like(theta)} if recipe.momentum else {}
     return {"first": torch.zeros_like(theta), "second": torch.zeros_like(theta)}
 
@@ -42,7 +47,7 @@ def update(
     rate
         Learning rate of this step.
     """
-    if recipe.optimizer != "sgd":
+    if recipe.optimizer not in RATES_ALONE:
         return _adam(recipe, theta, gradient, state, step, rate)
     if recipe.decay:
         gradient = gradient.add(theta, alpha=recipe.decay)

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from basins.cube import schema, write
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.plane_table import PLANES
+from basins.cube.schema import TRAINING_STATUS
 from basins.cube.spectrum_table import SPECTRUM
 from basins.datasets.subsets import Data
 from basins.models.functional import Network
 from basins.study import jobs
 from basins.study.load import load_study
-from basins.study.schema import Study, StudyError
+from basins.study.recipes import trained_on
+from basins.study.schema import Recipe, Study, StudyError
 from basins.training import schedules
 from basins.training.loop import Minima
 
@@ -39,8 +42,8 @@ def minima_groups(
 ) -> dict[str, xr.Dataset]:
     """Return the root of a job's minima and their training curves."""
     recipe = study.recipes[block.recipe]
-    batch = schedules.batch_size(recipe, 0, block.train_size)
-    noise_scale = recipe.learning_rate * (block.train_size / batch - 1)
+    count = trained_on(recipe, block.train_size)
+    noise_scale = recipe.learning_rate * (count / schedules.batch_size(recipe, 0, count) - 1)
     scalars = {
         "train_loss": minima.train_loss,
         "test_loss": minima.test_loss,
@@ -50,7 +53,7 @@ def minima_groups(
         "gradient_norm": minima.gradient_norm,
         "epochs": minima.epochs,
         "noise_scale": np.full(len(block.seeds), noise_scale),
-        "training_status": np.where(minima.is_diverged, 3, 1).astype(np.int8),
+        "training_status": _training_status(recipe, minima),
     }
     root = job_file(
         "minima",
@@ -69,6 +72,16 @@ def minima_groups(
         }
     )
     return {"/": root, "/history": history}
+
+
+def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
+    """Return how each training ended, as the cube's flag says.
+
+    Poison is to leave the clean subset as it was; where it does not, that is said.
+    """
+    misses = (minima.train_accuracy < 1) & (recipe.poison is not None)
+    status = np.where(misses, TRAINING_STATUS.index("misclassifies"), 1)
+    return np.where(minima.is_diverged, TRAINING_STATUS.index("diverged"), status).astype(np.int8)
 
 
 def described(dataset: xr.Dataset) -> xr.Dataset:

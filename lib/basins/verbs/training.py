@@ -2,17 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from basins import device as devices
 from basins.cube.provenance import Clock
 from basins.datasets import load as datasets
+from basins.datasets.subsets import Data
 from basins.progress import progress
 from basins.study import jobs
-from basins.study.recipes import check_shape
+from basins.study.recipes import check_held_out, check_shape
+from basins.study.schema import Recipe
 from basins.training import checkpoint
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
+from basins.training.objective import Objective, is_misled, objective_of
 from basins.verbs.job_data import check_network, find, initial, load, network_of, orders
 from basins.verbs.job_file import minima_groups, publish
 
@@ -28,12 +33,15 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     datasets.check_receipt(data, receipt)
     recipe = found.recipes[block.recipe]
     warm = recipe.warm_start
+    before = found.recipes[warm.recipe] if warm else None
+    check_held_out(found, block.dataset, len(data.targets))
     check_shape(found, block.dataset, data.input_shape)
     # The darkest pixel of all examples: 0 before images were normalized.
     black = torch.from_numpy(data.inputs.min(axis=(0, 2, 3))) if data.inputs.ndim == 4 else None
     network = network_of(block, data, recipe.loss).to(device, torch.float32)
     check_network(found, network, data.input_shape)
-    order = orders(found, data, block.seeds)[:, : block.train_size]
+    whole = orders(found, data, block.seeds)
+    order = whole[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = jobs.fingerprint(found, block.id, "train")
     saved = jobs.checkpoint_file(found, block.id)
@@ -47,7 +55,9 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
             torch.from_numpy(data.test_inputs).to(device),
             torch.from_numpy(data.test_targets).to(device),
             block.seeds,
-            before=found.recipes[warm.recipe] if warm else None,
+            before=before,
+            objective=_lowered(recipe, data, whole, block, device),
+            objective_before=_lowered(before, data, whole, block, device) if before else None,
             black=black,
             saved=saved,
             # Other data, fetched again between kill and resume, or other arithmetic starts over.
@@ -58,3 +68,19 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     groups = minima_groups(found, block, minima, data, network) | {"/provenance": clock.record()}
     publish(study, block, "train", output, groups)
     checkpoint.discard(saved)
+
+
+def _lowered(
+    recipe: Recipe, data: Data, order: NDArray[np.int64], block: jobs.Job, device: torch.device
+) -> Objective | None:
+    """Return what a recipe lowers if it is not the mean loss of the training subset."""
+    if not is_misled(recipe):
+        return None
+    count = recipe.poison.examples if recipe.poison else 0
+    # From the end, where no landscape is; the more, the same ones and others.
+    rows = order[:, : block.train_size], order[:, ::-1][:, :count]
+    clean, held = (
+        (torch.from_numpy(data.inputs[chosen]), torch.from_numpy(data.targets[chosen]))
+        for chosen in rows
+    )
+    return objective_of(recipe, clean, held, data.num_classes, block.seeds).to(device)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basins.study.load import load_study, parse_study, save_study, study_sha256, study_text
-from basins.study.recipes import check_shape
+from basins.study.recipes import check_held_out, check_shape
 from basins.study.schema import StudyError
 
 TINY = {
@@ -30,6 +30,8 @@ STEPS = {
     "milestones": [0.5],
     "decay_factor": 0.1,
 }
+LBFGS = {"optimizer": "lbfgs", "learning_rate": 1, "epochs": 3}
+POISON = {"kind": "reversed", "examples": 10, "factor": 0.5}
 WARM = {
     "optimizer": "sgd",
     "learning_rate": 1,
@@ -83,6 +85,47 @@ BAD = [
     ("recipes.s", STEPS | {"milestones": [0.01]}, "recipes.s.milestones: [0.01] of 10 epochs are"),
     ("recipes.s", STEPS | {"milestones": [0.5, 0.52]}, "recipes.s.milestones: [0.5, 0.52] of 10"),
     ("recipes.s", STEPS | {"schedule": "growing_batch"}, "recipes.s.batch_size: 'full' cannot"),
+    *[
+        (f"recipes.adam.{key}", value, f"recipes.adam.{sentence}")
+        for key, value, sentence in [
+            ("poison", {"kind": "reversed"}, "poison.examples: the key is missing"),
+            ("poison", {"kind": "bad", "examples": 3}, "poison.kind: 'bad' is not allowed"),
+            ("poison", POISON | {"factor": 1.0}, "poison.factor: 1.0 is not allowed"),
+            ("poison", POISON | {"factor": -0.1}, "poison.factor: -0.1 is not allowed"),
+            ("poison", POISON | {"factors": 0.5}, "poison.factors: unknown key (did you mean 'fac"),
+            ("poison", POISON | {"examples": 0}, "poison.examples: 0 is not allowed"),
+            (
+                "poison",
+                POISON | {"examples": 1378},
+                "poison.examples: 1378 would overlap the clean",
+            ),
+            ("label_noise", 1.5, "label_noise: 1.5 is not allowed"),
+            ("imbalance", 0.0, "imbalance: 0.0 is not allowed"),
+            ("sam", {"rho": 0.0}, "sam.rho: 0.0 is not allowed"),
+            ("proximity", 1.0, "proximity: optimizer adam has none; only proxprop has"),
+        ]
+    ],
+    (
+        "recipes.b",
+        LBFGS | {"batch_size": 5},
+        "recipes.b.batch_size: optimizer lbfgs searches along",
+    ),
+    (
+        "recipes.b",
+        LBFGS | {"sam": {}},
+        "recipes.b.sam: optimizer lbfgs searches along lines of one",
+    ),
+    ("recipes.b", LBFGS | {"schedule": "cosine"}, "recipes.b.schedule: optimizer lbfgs searches"),
+    (
+        "recipes.b",
+        LBFGS | {"optimizer": "proxprop"},
+        "recipes.b.proximity: optimizer proxprop needs",
+    ),
+    (
+        "recipes.adam",
+        LBFGS | {"loss": "squared_error", "poison": POISON},
+        "recipes.adam.poison.kind: 'reversed' needs a loss that is a probability's logarithm",
+    ),
     ("recipes.adam.augmentation", {}, "recipes.adam.augmentation: it changes nothing"),
     ("recipes.adam.augmentation", {"shift": 8}, "recipes.adam.augmentation.shift: 8 pixels can"),
     ("recipes.adam.augmentation", {"shift": -1}, "recipes.adam.augmentation.shift: -1 is not"),
@@ -157,6 +200,13 @@ def test_only_images_are_augmented():
     check_shape(study, "own:load", (1, 4, 4))
     with pytest.raises(StudyError, match=r"an input of own:load has shape \(16,\)"):
         check_shape(study, "own:load", (16,))
+
+
+def test_poison_of_ones_own_data_is_checked_once_its_size_is_known():
+    study = parse_study(edited("recipes.adam.poison", POISON), "test")
+    check_held_out(study, "own:load", 70)
+    with pytest.raises(StudyError, match=r"of 69 training examples of own:load the 60 of the"):
+        check_held_out(study, "own:load", 69)
 
 
 @pytest.mark.parametrize(
