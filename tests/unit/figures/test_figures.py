@@ -388,3 +388,22 @@ def test_losses_of_all_sizes_of_numbers_are_drawn(seed):
         assert drawing(name)(cube)
         assert drawing(name)(cube.assign(plane_loss=0 * cube.plane_loss.fillna(0)))
         assert drawing(name)(cube.assign(plane_loss=np.nan * cube.plane_loss))
+
+
+def test_basins_stand_against_the_gap_from_the_smallest_to_the_largest(seed):
+    cube = recipe_cube(seed)
+    cube["mean_log_radius"] = np.log(2.0) + 0 * cube.log_volume.isel(estimator=0, drop=True)
+    figure = drawing("volume_by_gap")(cube)
+    radius, volume, published = figure.axes
+    # Test accuracies of 0.9, 0.85, 0.8 and 0.7, all of 1 in training.
+    names = [text.get_text() for text in radius.get_legend().get_texts()]
+    assert names == ["middle", "warm", "large", "small"]
+    for line, gap in zip(radius.lines, (10, 15, 20, 30), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), gap)
+        np.testing.assert_allclose(line.get_ydata(), np.log10(2.0))
+    own = cube.log_volume.isel(threshold=0, estimator=0, train_size=2, landscape_size=2)
+    found = np.concatenate([line.get_ydata() for line in volume.lines])
+    np.testing.assert_allclose(np.sort(found), np.sort(own.values.ravel()) / np.log(10))
+    # Published-style values are 30 nats below, and have no error bars.
+    found = np.concatenate([line.get_ydata() for line in published.lines])
+    np.testing.assert_allclose(np.sort(found), np.sort(own.values.ravel() - 30) / np.log(10))

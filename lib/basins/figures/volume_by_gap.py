@@ -1,0 +1,66 @@
+"""Radius and volume of each minimum's own basin against how badly it generalizes."""
+
+import math
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from basins.cube.queries import generalization_gap, own_landscape
+from basins.figures import style
+
+
+def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
+    """Draw the figure at the largest train size; minima that are in no basin are left out."""
+    part = style.at_threshold(cube, threshold).isel(train_size=-1)
+    title = (
+        f"Basins against the generalization gap, {part.train_size.item():,} examples, own "
+        f"landscapes, a mark a seed\n{style.volume_words(part)}"
+    )
+    panels: list[tuple[str, style.Panel]] = [
+        ("radius", _radius),
+        ("volume", _volume),
+        ("published-style volume", _published),
+    ]
+    return style.rows_of_panels(part, title, panels, width=4.0)
+
+
+def _radius(axis: Axes, part: xr.Dataset) -> None:
+    _marks(axis, part, own_landscape(part.mean_log_radius) / math.log(10))
+    axis.set_ylabel("log10 of the mean radius along random directions")
+
+
+def _volume(axis: Axes, part: xr.Dataset) -> None:
+    error = own_landscape(part.log_volume_stderr) / math.log(10)
+    _marks(axis, part, own_landscape(part.log_volume) / math.log(10), error)
+    axis.set_ylabel(f"log10 of the volume by {part.estimator.item()}")
+
+
+def _published(axis: Axes, part: xr.Dataset) -> None:
+    _marks(axis, part, own_landscape(part.log_volume_compat) / math.log(10))
+    axis.set_ylabel("log10 of the published-style volume")
+
+
+def _marks(
+    axis: Axes, part: xr.Dataset, values: xr.DataArray, error: xr.DataArray | None = None
+) -> None:
+    if not bool(values.notnull().any()):
+        style.say_nothing_measured(axis)
+        return
+    gap = 100 * generalization_gap(part)
+    order = np.argsort(gap.mean("seed").values)
+    recipes = part.recipe.values[order]
+    for index, (recipe, color) in enumerate(zip(recipes, style.colors(len(recipes)), strict=True)):
+        axis.errorbar(
+            gap.sel(recipe=recipe),
+            values.sel(recipe=recipe),
+            None if error is None else error.sel(recipe=recipe),
+            color=color,
+            marker=style.MARKERS[index % len(style.MARKERS)],
+            linestyle="none",
+            elinewidth=0.8,
+            label=recipe,
+        )
+    axis.set_xlabel("train accuracy minus test accuracy (points)")
+    axis.legend(ncols=2)
