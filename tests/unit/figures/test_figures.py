@@ -37,6 +37,7 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
             "log_volume_compat": (basin[:-1], both[..., 0] - 30),
             "volume_status": (basin, np.where(np.isfinite(both), 2, 4).astype(np.int8)),
             "is_lower_bound": (basin, np.isfinite(both)),
+            "mean_log_radius": (basin[:-1], np.full(both.shape[:-1], np.log(2.0))),
             "train_accuracy": (dims, np.ones(minimum)),
             "test_accuracy": (dims, rng.uniform(0.5, 1, minimum)),
             "train_loss": (dims, rng.uniform(0, 0.1, minimum)),
@@ -59,7 +60,11 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
     )
 
 
-BY_RECIPE = ("accuracy_by_batch_size", "measures_by_recipe")  # all recipes in one panel
+BY_RECIPE = (
+    "accuracy_by_batch_size",
+    "measures_by_recipe",
+    "volume_by_gap",
+)  # all recipes in one panel
 
 
 def drawing(name):
@@ -392,12 +397,11 @@ def test_losses_of_all_sizes_of_numbers_are_drawn(seed):
 
 def test_basins_stand_against_the_gap_from_the_smallest_to_the_largest(seed):
     cube = recipe_cube(seed)
-    cube["mean_log_radius"] = np.log(2.0) + 0 * cube.log_volume.isel(estimator=0, drop=True)
     figure = drawing("volume_by_gap")(cube)
     radius, volume, published = figure.axes
     # Test accuracies of 0.9, 0.85, 0.8 and 0.7, all of 1 in training.
     names = [text.get_text() for text in radius.get_legend().get_texts()]
-    assert names == ["middle", "warm", "large", "small"]
+    assert names == ["middle", "warm", "small", "large"]
     for line, gap in zip(radius.lines, (10, 15, 20, 30), strict=True):
         np.testing.assert_allclose(line.get_xdata(), gap)
         np.testing.assert_allclose(line.get_ydata(), np.log10(2.0))
