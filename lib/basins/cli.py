@@ -22,6 +22,7 @@ VERBS = {
     "estimate": "measure volumes of one job's minima by annealing and the like",
     "flatness": "measure sharpness and curvature of one job's minima",
     "planes": "compute losses in a random plane through each of one job's minima",
+    "boundaries": "compute the decision boundaries of one job's minima",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
@@ -74,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--slow-path", action="store_true", help="by the plain reference, to compare with"
         )
     add(verb("volume"), "--study", "--job", "--rays", "--output")
-    for name in ("transform", "estimate", "flatness", "planes"):
+    for name in ("transform", "estimate", "flatness", "planes", "boundaries"):
         add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")

@@ -1,6 +1,6 @@
 """The cube: job files -> one netCDF-4 file.
 
-Requires: STUDY, minima, rays and volumes of every job, and estimates, flatness and planes if asked for.
+Requires: STUDY, minima, rays and volumes of every job, and what else is asked for.
 Provides: the cube, whose schema is results/README.md.
 """
 
@@ -26,6 +26,11 @@ rule cube:
             jobs.planes_file(STUDY, job.id)
             for job in jobs.expand(STUDY)
             if STUDY.measure.planes
+        ],
+        boundaries=[
+            jobs.boundaries_file(STUDY, job.id)
+            for job in jobs.expand(STUDY)
+            if STUDY.measure.boundaries
         ],
     output:
         cube=jobs.cube_file(STUDY),

@@ -1,9 +1,9 @@
-"""Measuring: minima -> rays -> volumes, minima -> estimates, minima -> flatness, minima -> planes.
+"""Measuring: minima -> rays -> volumes, minima -> estimates, minima -> flatness, planes, boundaries.
 
 Requires: STUDY, minima, and the receipt of the job's data set.
 Provides: radii of every minimum in every landscape (expensive, done once), the volumes computed
           from them (cheap), and if named volumes by estimators that ask the network again, and
-          sharpness and curvature, and losses in planes.
+          sharpness and curvature, losses in planes, and decision boundaries.
 """
 
 
@@ -173,4 +173,41 @@ rule planes:
         " --receipt {input.receipt:q}"
         " --minima {input.minima:q}"
         " --output {output.planes:q}"
+        " --log {log:q}"
+
+
+rule boundaries:
+    """Compute where the minima of one job draw the line between two classes."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        boundaries=jobs.boundaries_file(STUDY, "{job}"),
+    log:
+        jobs.log_file(STUDY, "boundaries", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "boundaries", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("boundaries", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("boundaries", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(
+            STUDY, wildcards.job, "boundaries"
+        ),
+    message:
+        "Computing boundaries of {wildcards.job}"
+    shell:
+        "basins boundaries"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.boundaries:q}"
         " --log {log:q}"

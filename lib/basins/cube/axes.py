@@ -10,7 +10,7 @@ from basins.cube.read import open_job
 from basins.cube.spectrum_table import SPECTRUM_BY_MEASURE
 from basins.cube.variable import Variable
 from basins.study import jobs
-from basins.study.schema import PlaneMeasure, Study
+from basins.study.schema import BoundaryMeasure, PlaneMeasure, Study
 
 VERBS = {
     "minima": "train",
@@ -19,6 +19,7 @@ VERBS = {
     "estimates": "estimate",
     "flatness": "flatness",
     "planes": "planes",
+    "boundaries": "boundaries",
 }
 
 
@@ -51,9 +52,9 @@ def _flatness_axes(study: Study) -> dict[str, list[Any]]:
     return found
 
 
-def plane_axis(planes: PlaneMeasure) -> list[float]:
-    """Return the places along either axis of a plane, the minimum's own, 0, in the middle."""
-    return [float(at) for at in np.linspace(-planes.extent, planes.extent, planes.points)]
+def grid_axis(grid: PlaneMeasure | BoundaryMeasure) -> list[float]:
+    """Return the places along either axis of a grid, of an odd number 0 in the middle."""
+    return [float(at) for at in np.linspace(-grid.extent, grid.extent, grid.points)]
 
 
 def flatness_table(study: Study) -> dict[str, Variable]:

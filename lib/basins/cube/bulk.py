@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from basins.cube import schema
-from basins.cube.axes import axes, open_file, place, plane_axis, spectrum_table
+from basins.cube.axes import axes, grid_axis, open_file, place, spectrum_table
+from basins.cube.boundary_table import BOUNDARIES, INPUTS, POINT
 from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import NODE
 from basins.cube.variable import MINIMUM, Variable
@@ -65,8 +66,12 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
             Bulk("spectrum", "flatness", spectrum_table(study), {}, nodes, inside="spectrum")
         )
     if study.measure.planes:
-        axis = plane_axis(study.measure.planes)
+        axis = grid_axis(study.measure.planes)
         found.append(Bulk("planes", "planes", PLANES, {"y": axis, "x": axis}))
+    if study.measure.boundaries:
+        labels = dict.fromkeys(INPUTS, grid_axis(study.measure.boundaries))
+        count = {POINT: study.train_sizes[-1]}
+        found.append(Bulk("boundaries", "boundaries", BOUNDARIES, labels, count))
     return found
 
 

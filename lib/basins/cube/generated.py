@@ -8,8 +8,8 @@ from basins.cube.variable import MINIMUM, Variable
 HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
-`volumes/`, if the study names them `estimates/`, `flatness/` and `planes/` (one file a job),
-`cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+`volumes/`, if the study names them `estimates/`, `flatness/`, `planes/` and `boundaries/` (one
+file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -37,6 +37,7 @@ TITLES = {
     "/history": "`/history`: training curves",
     "/spectrum": "`/spectrum`: spectral densities",
     "/planes": "`/planes`: losses in planes",
+    "/boundaries": "`/boundaries`: decision boundaries",
 }
 HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
 MORE = {
@@ -46,6 +47,7 @@ MORE = {
     "minimum:",
     "/planes": "Only if the study asks for planes (`measure.planes`). Lines are their middle row "
     "and column:",
+    "/boundaries": "Only if the study asks for boundaries (`measure.boundaries`):",
 }
 
 

@@ -134,10 +134,11 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                     )
                 _note(tables, job, file)
             advance(1)
-        if study.measure.planes:
-            with open_file(study, job, "planes") as file:
-                _note(tables, job, file)
-            advance(1)
+        for kind in ("planes", "boundaries"):
+            if getattr(study.measure, kind):
+                with open_file(study, job, kind) as file:
+                    _note(tables, job, file)
+                advance(1)
     if above.threshold_kind == "loss":
         status = tables.root["training_status"]
         is_above = tables.root["train_loss"] >= above.thresholds[-1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import SPECTRUM
@@ -49,6 +50,8 @@ COORDINATES = {
     "eigenvalue": ("eigenvalue", "1", "from the largest down, from 0"),
     "x": ("along the first direction", "1", "in norms of the minimum's filters"),
     "y": ("along the second direction", "1", "in norms of the minimum's filters"),
+    "input_x": ("first number of an input", "1", "as normalised"),
+    "input_y": ("second number of an input", "1", "as normalised"),
     "measure": ("measure of volume", "1", "what volume means"),
     "volume_coordinates": ("coordinates of volume", "1", "unit of the radius"),
     "threshold_kind": ("kind of threshold", "1", "loss, or excess over the minimum's own loss"),
@@ -232,7 +235,7 @@ HISTORY = {
 
 GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
 # What a group may hold beside what it must; a group that is only here may be missing.
-MORE = {"/": FLATNESS, "/spectrum": SPECTRUM, "/planes": PLANES}
+MORE = {"/": FLATNESS, "/spectrum": SPECTRUM, "/planes": PLANES, "/boundaries": BOUNDARIES}
 
 
 def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:

@@ -53,9 +53,9 @@ def _marks(
     recipes = part.recipe.values[order]
     for index, (recipe, color) in enumerate(zip(recipes, style.colors(len(recipes)), strict=True)):
         axis.errorbar(
-            gap.sel(recipe=recipe),
-            values.sel(recipe=recipe),
-            None if error is None else error.sel(recipe=recipe),
+            gap.sel(recipe=recipe).values,
+            values.sel(recipe=recipe).values,
+            None if error is None else error.sel(recipe=recipe).values,
             color=color,
             marker=style.MARKERS[index % len(style.MARKERS)],
             linestyle="none",

@@ -350,6 +350,9 @@ def counts(
         # No point is moved by a shape; bases of Krylov spaces are.
         counted[ESTIMATE.index("shape_operations")] = total.operations
         return counted
+    if verb == "boundaries":
+        count = study.measure.boundaries.points**2 if study.measure.boundaries else 0
+        return train_counts(network, len(job.seeds), 0, count, 0, 1)
     if verb == "planes":
         points = study.measure.planes.points if study.measure.planes else 0
         sizes = study.landscape_sizes

@@ -52,6 +52,9 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         # An epoch's augmented examples lie beside the plain ones.
         held = subset * (2 if any(part.augmentation for part, _ in parts) else 1)
         return data + held + blocks + max(graph, tests) + state
+    if verb == "boundaries":
+        points = study.measure.boundaries.points if study.measure.boundaries else 0
+        return data + 4.0 * points**2 * (seeds + 3 * network.widest + network.numbers)
     subset = study.landscape_sizes[-1] * example
     if verb == "estimate":
         n = network.num_parameters
@@ -93,6 +96,9 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     if verb == "flatness":
         numbers = _flatness_numbers(study, network.num_parameters)
         return frame_bytes(study, verb) + 8.0 * seeds * numbers
+    if verb == "boundaries":
+        points = study.measure.boundaries.points if study.measure.boundaries else 0
+        return frame_bytes(study, verb) + 4.0 * seeds * (points**2 + 3 * job.train_size)
     if verb == "planes":
         points = study.measure.planes.points if study.measure.planes else 0
         return frame_bytes(study, verb) + 4.0 * seeds * len(study.landscape_sizes) * points**2
@@ -103,7 +109,7 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
-    if verb == "planes":
+    if verb in {"planes", "boundaries"}:
         return FILE_BYTES
     if verb != "flatness":
         return 0.0

@@ -22,12 +22,13 @@ LEAST_MINUTES = {
     "estimate": 10,
     "flatness": 10,
     "planes": 10,
+    "boundaries": 1,
     "cube": 10,
     "figure": 10,
 }
-ON_GPU = ("train", "transform", "rays", "estimate", "flatness", "planes")
-# Losses, gradients and products at points of their own choice; a training of no epoch; and lines.
-PRICED_AS = {"flatness": "estimate", "transform": "train", "planes": "rays"}
+ON_GPU = ("train", "transform", "rays", "estimate", "flatness", "planes", "boundaries")
+# Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
+PRICED_AS = {"flatness": "estimate", "transform": "train", "planes": "rays", "boundaries": "train"}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ KEYS = {
     "transform": TRAIN_KEYS,
     "flatness": FLATNESS_KEYS,
     "planes": PLANE_KEYS,
+    "boundaries": (*TRAIN_KEYS, "measure.boundaries"),
 }
 
 

@@ -27,6 +27,7 @@ FIGURES = (
     "measures_by_alpha",
     "radial_reparametrization",
     "volume_by_gap",
+    "decision_boundaries",
     "loss_planes",
     "loss_surfaces",
     "loss_lines",
@@ -165,6 +166,7 @@ def figures(study: Study) -> tuple[str, ...]:
         "measures_by_recipe": len(study.recipes) > 1,
         "measures_by_alpha": has_alpha,
         "volume_by_gap": any(recipe.poison for recipe in study.recipes.values()),
+        "decision_boundaries": study.measure.boundaries is not None,
         "loss_planes": has_planes,
         "loss_surfaces": has_planes,
         "loss_lines": has_planes,
@@ -183,6 +185,7 @@ def verbs(study: Study) -> tuple[str, ...]:
         *(["estimate"] if asking_estimators(study) else []),
         *(["flatness"] if study.measure.flatness else []),
         *(["planes"] if study.measure.planes else []),
+        *(["boundaries"] if study.measure.boundaries else []),
     )
 
 
@@ -239,6 +242,9 @@ def fingerprint_of(study: Study, job: Job, verb: str) -> str:
         planes = study.measure.planes.model_dump(mode="json") if study.measure.planes else {}
         dtype = study.measure.volume.dtype
         facts["planes"] = [study.study, study.landscape_sizes, planes, dtype]
+    elif verb == "boundaries":
+        drawn = study.measure.boundaries
+        facts["boundaries"] = drawn.model_dump(mode="json") if drawn else {}
     elif verb not in {"train", "transform"}:
         volume = study.measure.volume.model_dump(mode="json")
         asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
@@ -308,6 +314,11 @@ def planes_file(study: Study, job_id: str) -> Path:
     return results_folder(study) / "planes" / f"{job_id}.h5"
 
 
+def boundaries_file(study: Study, job_id: str) -> Path:
+    """Return where the decision boundaries of a job are written."""
+    return results_folder(study) / "boundaries" / f"{job_id}.h5"
+
+
 def job_file(study: Study, job_id: str, verb: str) -> Path:
     """Return where `verb` writes the result of a job."""
     files = {
@@ -318,6 +329,7 @@ def job_file(study: Study, job_id: str, verb: str) -> Path:
         "estimate": estimates_file,
         "flatness": flatness_file,
         "planes": planes_file,
+        "boundaries": boundaries_file,
     }
     return files[verb](study, job_id)
 

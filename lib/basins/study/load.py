@@ -154,9 +154,23 @@ def _check(study: Study) -> None:
             f"measure.planes.points: {planes.points} is even; it must be odd, so that the minimum "
             "is a point of its plane"
         )
+    if study.measure.boundaries:
+        for name in study.datasets:
+            entry = resolve.DATASETS.get(name)
+            if entry:
+                check_plane_of_inputs(name, entry.input_shape, entry.num_classes)
     for key in ("box_sizes", "perturbations"):
         values = getattr(study.measure.flatness_options, key)
         _check_increasing(f"measure.flatness_options.{key}", values)
+
+
+def check_plane_of_inputs(dataset: str, shape: tuple[int, ...], num_classes: int) -> None:
+    """Raise StudyError unless a data set's boundaries can be drawn: two numbers, two classes."""
+    if shape != (2,) or num_classes != 2:
+        raise StudyError(
+            f"measure.boundaries: inputs of {dataset} have shape {shape} and {num_classes} "
+            "classes; allowed are two numbers and two classes, as of swiss-roll and circles"
+        )
 
 
 def _check_distinct(key: str, values: Sequence[Any]) -> None:

@@ -294,6 +294,16 @@ class PlaneMeasure(Strict):
     )
 
 
+class BoundaryMeasure(Strict):
+    """Outputs on a grid of inputs, of data sets whose inputs are two numbers."""
+
+    points: Annotated[int, Field(ge=2)] = Field(default=201, description="points along either axis")
+    extent: PositiveFloat = Field(
+        default=1.1,
+        description="how far the grid reaches on every side, in units of inputs as normalised",
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -314,6 +324,10 @@ class Measure(Strict):
     )
     planes: PlaneMeasure | None = Field(
         default=None, description="losses in a random plane through each minimum; default: none"
+    )
+    boundaries: BoundaryMeasure | None = Field(
+        default=None,
+        description="decision boundaries of two classes in the plane of inputs; default: none",
     )
 
 

@@ -1,6 +1,6 @@
 """What each verb of the command line does: one workflow job a function."""
 
-from basins.verbs.charting import planes
+from basins.verbs.charting import boundaries, planes
 from basins.verbs.estimating import estimate
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
@@ -11,6 +11,7 @@ from basins.verbs.training import train
 from basins.verbs.transforming import transform
 
 __all__ = [
+    "boundaries",
     "calibrate",
     "check",
     "cube",

@@ -1,4 +1,4 @@
-"""The verb that computes losses in planes through one job's minima."""
+"""Verbs that compute what is drawn of one job's minima: losses in planes, decision boundaries."""
 
 import itertools
 from pathlib import Path
@@ -8,16 +8,19 @@ import torch
 from numpy.typing import NDArray
 
 from basins import device as devices
-from basins.cube.axes import plane_axis
+from basins.cube.axes import grid_axis
+from basins.cube.boundary_table import INPUTS, POINT
 from basins.cube.plane_table import PLANE
 from basins.cube.provenance import Clock
+from basins.landscape.boundaries import class_lead
 from basins.landscape.grid import losses_on_grid
 from basins.landscape.li2018planes import filter_normalized
 from basins.progress import progress
 from basins.rays.evaluators import evaluator_of
 from basins.study import jobs
+from basins.study.load import check_plane_of_inputs
 from basins.training import checkpoint
-from basins.verbs.job_data import diverged, find, minima_of, trained
+from basins.verbs.job_data import diverged, find, minima_of, orders, trained
 from basins.verbs.job_file import job_file, publish
 
 
@@ -34,7 +37,7 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
     saved = jobs.checkpoint_file(found, block.id, "planes")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
-    axis = plane_axis(found.measure.planes)
+    axis = grid_axis(found.measure.planes)
     shape = len(found.landscape_sizes), len(axis), len(axis)
     done: list[NDArray[np.float32]] = _resumed(saved, key)
     with progress(f"planes of {block.id}", len(block.seeds) * len(axis), "lines") as advance:
@@ -57,6 +60,42 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
     root = root.assign_coords(dict.fromkeys(PLANE, axis))
     publish(study, block, "planes", output, {"/": root, "/provenance": clock.record()})
     checkpoint.discard(saved)
+
+
+def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> None:
+    """Compute the decision boundaries of one job's minima, and keep their examples beside them."""
+    found, block = find(study, job)
+    if found.measure.boundaries is None:
+        raise ValueError("measure.boundaries: the study asks for none, so there is nothing to do")
+    device = devices.set_up(found.device, found.threads)
+    clock = Clock("boundaries", device, "float32")
+    data, network, parameters = trained(found, block, receipt, minima)
+    check_plane_of_inputs(block.dataset, data.input_shape, data.num_classes)
+    axis = grid_axis(found.measure.boundaries)
+    places = np.array(axis)
+    is_diverged = diverged(found, block, minima)
+    network.to(device, torch.float32)
+    leads = [
+        np.full((len(axis), len(axis)), np.nan)
+        if has_none
+        else class_lead(network, torch.from_numpy(theta).to(device), places, places)
+        for theta, has_none in zip(parameters, is_diverged, strict=True)
+    ]
+    order = orders(found, data, block.seeds)[:, : block.train_size]
+    points = {
+        "point_x": data.inputs[order, 0],
+        "point_y": data.inputs[order, 1],
+        "point_class": data.targets[order].astype(np.float32),
+    }
+    root = job_file(
+        "boundaries",
+        block,
+        jobs.fingerprint(found, block.id, "boundaries"),
+        {"class_lead": (("seed", *INPUTS), np.stack(leads).astype(np.float32))}
+        | {name: (("seed", POINT), values) for name, values in points.items()},
+    )
+    root = root.assign_coords(dict.fromkeys(INPUTS, axis))
+    publish(study, block, "boundaries", output, {"/": root, "/provenance": clock.record()})
 
 
 def _resumed(path: Path, key: str) -> list[NDArray[np.float32]]:

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from basins.cube import schema, write
+from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.plane_table import PLANES
 from basins.cube.schema import TRAINING_STATUS
@@ -86,7 +87,7 @@ def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
 
 def described(dataset: xr.Dataset) -> xr.Dataset:
     """Return a part of a job's file with the attributes of the cube's tables."""
-    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES
+    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES | BOUNDARIES
     for name, variable in dataset.data_vars.items():
         if str(name) in tables:
             variable.attrs = tables[str(name)].attributes()

@@ -411,3 +411,34 @@ def test_basins_stand_against_the_gap_from_the_smallest_to_the_largest(seed):
     # Published-style values are 30 nats below, and have no error bars.
     found = np.concatenate([line.get_ydata() for line in published.lines])
     np.testing.assert_allclose(np.sort(found), np.sort(own.values.ravel() - 30) / np.log(10))
+
+
+def test_boundaries_go_from_the_smallest_gap_to_the_largest(seed):
+    cube = recipe_cube(seed)
+    axis = np.linspace(-1, 1, 7)
+    lead = xr.DataArray(
+        axis[:, None] + axis, {"input_y": axis, "input_x": axis}, ("input_y", "input_x")
+    )
+    cube["class_lead"] = (lead + 0 * cube.test_accuracy).transpose(..., "input_y", "input_x")
+    for name, values in (
+        ("point_x", [0.5, -0.5]),
+        ("point_y", [0.1, 0.2]),
+        ("point_class", [1, 0]),
+    ):
+        cube[name] = xr.DataArray(np.array(values, float), dims="point") + 0 * cube.test_accuracy
+    figure = drawing("decision_boundaries")(cube)
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title().splitlines()[0] for axis in shown] == [
+        "middle",
+        "warm",
+        "small",
+        "large",
+    ]
+    assert shown[0].get_title().endswith("train 100.0 %, test 90.0 %")
+    first, second = shown[0].lines
+    assert (first.get_xydata().tolist(), second.get_xydata().tolist()) == (
+        [[-0.5, 0.2]],
+        [[0.5, 0.1]],
+    )
+    boundary = shown[0].collections[1].get_paths()[0].vertices
+    np.testing.assert_allclose(boundary.sum(axis=1), 0, atol=1e-9)
