@@ -7,6 +7,7 @@ import torch
 import xarray as xr
 from by_hand import failing, run, run_study
 
+from basins.cube.axes import grid_axis
 from basins.cube.read import has_group, open_cube, open_group
 from basins.cube.schema import validate
 from basins.datasets import digits
@@ -15,6 +16,7 @@ from basins.landscape.li2018planes import filter_normalized
 from basins.models.functional import Network, build
 from basins.plan import memory
 from basins.study import jobs
+from basins.study.schema import PlaneMeasure
 from basins.training import checkpoint
 
 VOLUME = {"directions": 12, "thresholds": [0.5]}
@@ -63,6 +65,14 @@ def test_the_cube_holds_losses_of_the_plane(study_file):
         assert written / 1.5 < memory.result_bytes(study, job, "planes") < 1.5 * written
     for name in ("loss_planes", "loss_surfaces", "loss_lines"):
         run("figure", "--cube", path, "--name", name, "--png", "a.png", "--pdf", "a.pdf")
+
+
+@pytest.mark.parametrize("extent", [0.9, 0.7, 1.0])
+@pytest.mark.parametrize("points", [3, 7, 51, 71, 101])
+def test_the_minimum_is_a_point_of_every_grid(extent, points):
+    axis = grid_axis(PlaneMeasure(points=points, extent=extent))
+    assert axis[points // 2] == 0
+    assert (axis[0], axis[-1]) == (-extent, extent)
 
 
 def test_a_killed_verb_resumes_with_the_minimum_it_was_at(study_file, monkeypatch):

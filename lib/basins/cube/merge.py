@@ -142,7 +142,10 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     if above.threshold_kind == "loss":
         status = tables.root["training_status"]
         is_above = tables.root["train_loss"] >= above.thresholds[-1]
-        status[is_above & (status == 1)] = schema.TRAINING_STATUS.index("above_threshold")
+        diverged = schema.TRAINING_STATUS.index("diverged")
+        status[is_above & (status > 0) & (status != diverged)] = schema.TRAINING_STATUS.index(
+            "above_threshold"
+        )
     return tables
 
 

@@ -100,8 +100,8 @@ ROOT = {
         "int8",
         "what became of training",
         "1",
-        "above_threshold: train_loss is not below the largest threshold; misclassifies: poisoned, "
-        "and some clean example is misclassified",
+        "above_threshold: train_loss is not below the largest threshold; misclassifies: "
+        "poison, noise or imbalance cost a clean example its class",
         flags=TRAINING_STATUS,
     ),
     "r_max": Variable(

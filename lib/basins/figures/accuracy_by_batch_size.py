@@ -33,11 +33,11 @@ def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
     lines: dict[str, list[RecipeFacts]] = {}
     for facts in sorted(known, key=lambda facts: facts.learning_rate):
         if facts.is_plain:
-            lines.setdefault(facts.line, []).append(facts)
+            lines.setdefault(facts.others, []).append(facts)
     others = [facts for facts in known if not facts.is_plain]
     palette = style.colors(len(lines) + len(others))
     batches: set[int] = set()
-    for index, (name, recipes) in enumerate(lines.items()):
+    for index, recipes in enumerate(lines.values()):
         x, mean, spread = _numbers(part, recipes, size)
         batches |= set(x.tolist())
         axis.errorbar(
@@ -48,7 +48,7 @@ def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
             marker=style.MARKERS[index % len(style.MARKERS)],
             linestyle=style.LINES[index % len(style.LINES)],
             elinewidth=0.8,
-            label=name,
+            label=recipes[0].line if len(recipes) > 1 else recipes[0].name,
         )
         if len(x) > 1 and np.isfinite(mean).any():
             best = int(np.nanargmax(mean))
@@ -107,7 +107,9 @@ def _numbers(
     part: xr.Dataset, recipes: list[RecipeFacts], size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return batch sizes, increasing, and mean and deviation over seeds of accuracies in %."""
-    found = sorted((min(facts.batch_size or size, size), facts.name) for facts in recipes)
+    found = sorted(
+        (min(facts.batch_size or np.inf, size + facts.num_added), facts.name) for facts in recipes
+    )
     values = 100 * part.test_accuracy.sel(recipe=[name for _, name in found])
     values = values.transpose("recipe", "seed").values
     return np.array([batch for batch, _ in found]), values.mean(axis=1), values.std(axis=1)

@@ -35,7 +35,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: A
 def _panel(axis: Axes, part: xr.Dataset, size: int, bounds: tuple[float, float]) -> None:
     solid: Any = axis  # of three dimensions
     losses = part.plane_loss.sel(train_size=size, landscape_size=size).isel(seed=0)
-    if not bool(np.isfinite(losses).all()):
+    if bool(losses.isnull().any()):
         style.say_nothing_measured(axis)
         return
     low, high = np.log10(bounds)

@@ -21,13 +21,14 @@ def loss_range(planes: xr.DataArray) -> tuple[float, float]:
     if not len(values):
         return LEAST_SHARE, 1.0
     top = float(values.max())
-    return max(float(values.min()), LEAST_SHARE * top), top
+    low = max(float(values.min()), LEAST_SHARE * top)
+    # Of a constant loss there is a scale, too.
+    return (low, top) if low < top else (low / 2, 2 * top)
 
 
 def levels(planes: xr.DataArray, count: int = 16) -> NDArray[np.float64]:
     """Return levels of contours, the same for all planes, even in the logarithm of the loss."""
-    low, high = loss_range(planes)
-    return np.geomspace(low, max(high, low * 1.01), count)
+    return np.geomspace(*loss_range(planes), count)
 
 
 def bound(cube: xr.Dataset, threshold: float, loss: float) -> float:

@@ -22,6 +22,10 @@ class RecipeFacts:
         Whether it neither augments, nor starts warm, nor has milestones.
     optimizer, epochs, stop_at_loss
         As the study says.
+    others
+        All its keys but the batch size, as text.
+    num_added
+        Examples of poison, which batches are drawn from, too.
     """
 
     name: str
@@ -31,6 +35,8 @@ class RecipeFacts:
     optimizer: str
     epochs: int
     stop_at_loss: float | None
+    others: str
+    num_added: int
 
     @property
     def line(self) -> str:
@@ -51,6 +57,8 @@ def recipe_facts(cube: xr.Dataset) -> list[RecipeFacts]:
             optimizer=keys["optimizer"],
             epochs=int(keys["epochs"]),
             stop_at_loss=keys.get("stop_at_loss"),
+            others=repr(sorted((key, keys[key]) for key in keys if key != "batch_size")),
+            num_added=(keys.get("poison") or {}).get("examples", 0),
         )
         for name, keys in study.get("recipes", {}).items()
         if name in cube.recipe.values
@@ -66,7 +74,7 @@ def by_noise(cube: xr.Dataset) -> list[list[str]]:
     lines: dict[str, list[str]] = {}
     for facts in known:
         if facts.is_plain:
-            lines.setdefault(facts.line, []).append(facts.name)
+            lines.setdefault(facts.others, []).append(facts.name)
     groups = [*lines.values(), *([facts.name] for facts in known if not facts.is_plain)]
     if not known:
         groups = [[str(name)] for name in cube.recipe.values]

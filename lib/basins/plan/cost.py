@@ -21,6 +21,7 @@ from basins.study import jobs
 from basins.study.recipes import trained_on
 from basins.study.schema import Recipe, Study
 from basins.training import schedules
+from basins.training.objective import is_misled, is_weighted
 from basins.volume.shapes import MAX_FULL, RANK
 
 Array = NDArray[np.float64]
@@ -54,6 +55,7 @@ COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 LINE_TRIALS = 1.5  # of a line search, or so
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
+WEIGHTED = 3  # a weighted objective goes through torch where others are compiled
 AUGMENTED = 10  # activations that take as long as one number of an augmented image
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
 GRADIENT = 2  # losses that take as long
@@ -213,6 +215,11 @@ def _gradients_a_step(recipe: Recipe) -> float:
     return 2 if recipe.sam else 1
 
 
+def _proximal(network: NetworkCost, batch: float) -> float:
+    """Return the multiply-adds of a step of ProxProp: a matrix of each layer's inputs, solved."""
+    return float(sum(n**2 * batch + n**3 / 3 for n in network.hidden_inputs))
+
+
 def phases_of(study: Study, job: jobs.Job) -> list[tuple[Recipe, int]]:
     """Return the recipes that a job trains by, and the epochs of each."""
     recipe = study.recipes[job.recipe]
@@ -322,15 +329,22 @@ def counts(
         return train_counts(network, len(job.seeds), job.train_size, facts.num_test, 0, 1)
     if verb == "train":
         parts, size = phases_of(study, job), job.train_size
-        epochs, steps = 0.0, 0.0
+        epochs, steps, solved, pixels = 0.0, 0.0, 0.0, 0.0
         for recipe, number in parts:
             count, each = trained_on(recipe, size), _gradients_a_step(recipe)
-            epochs += each * number * count / size
-            steps += each * schedules.steps_before(recipe, number, count)
+            taken = schedules.steps_before(recipe, number, count)
+            # An epoch's worth of forward passes, where a loss that no step has tells when to stop.
+            asked = recipe.stop_at_loss is not None and (taken > number or is_misled(recipe))
+            slower = WEIGHTED if network.is_compiled and is_weighted(recipe) else 1
+            epochs += number * (slower * each * count / size + asked / BACKWARD)
+            steps += each * taken
+            if recipe.proximity is not None:
+                solved += taken * _proximal(network, count * number / taken)
+            if recipe.augmentation:
+                pixels += number * count * math.prod(facts.input_shape)
         counted = train_counts(network, len(job.seeds), size, facts.num_test, epochs, steps)
-        changed = sum(number for recipe, number in parts if recipe.augmentation)
-        pixels = len(job.seeds) * changed * size * math.prod(facts.input_shape)
-        counted[TRAIN.index("numbers")] += AUGMENTED * pixels
+        counted[TRAIN.index("numbers")] += AUGMENTED * len(job.seeds) * pixels
+        counted[TRAIN.index("linear_operations")] += len(job.seeds) * solved
         return counted
     if verb == "rays":
         sizes = study.landscape_sizes if at_worst else inside_landscapes(study, job)
@@ -356,6 +370,8 @@ def counts(
     if verb == "planes":
         points = study.measure.planes.points if study.measure.planes else 0
         sizes = study.landscape_sizes
-        return rays_counts(network, points, sizes, np.full(len(sizes), points), len(job.seeds))
+        # A line is an anchor and a ray, each with a first layer and half of the points.
+        half = np.full(len(sizes), points / 2)
+        return rays_counts(network, 2 * points, sizes, half, len(job.seeds))
     basins = len(job.seeds) * len(study.landscape_sizes) * len(volume.thresholds)
     return np.array([basins, basins * volume.directions], dtype=np.float64)

@@ -17,6 +17,7 @@ from basins.study.recipes import trained_on
 from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
+from basins.training.objective import is_misled
 from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
@@ -50,7 +51,9 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         # A compiled network's batch is held once more, block after block.
         blocks = seeds * batch * example if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.
-        held = subset * (2 if any(part.augmentation for part, _ in parts) else 1)
+        held = subset * (1 + any(part.augmentation for part, _ in parts))
+        # And poisoned ones beside the clean.
+        held += subset * sum(is_misled(part) for part, _ in parts)
         return data + held + blocks + max(graph, tests) + state
     if verb == "boundaries":
         points = study.measure.boundaries.points if study.measure.boundaries else 0
@@ -83,7 +86,10 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     subset *= together * (2 if network.is_compiled else 1)
     chunk = min(CHUNK, size)
     points = batch * (2 * 4 * network.num_parameters + 12 * chunk * network.widest)
-    return data + subset + directions + min(points, 2 * MAX_BYTES) + 8.0 * seeds * radii * 4
+    kept = 8.0 * seeds * radii * 4
+    if verb == "planes":
+        kept = result_bytes(study, job, verb)
+    return data + subset + directions + min(points, 2 * MAX_BYTES) + kept
 
 
 def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:

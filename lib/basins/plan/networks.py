@@ -61,6 +61,8 @@ class NetworkCost:
         A first layer whose products are made once a ray; None where there is no such layer.
     is_compiled
         Whether it is a network that compiled code runs on a CPU.
+    hidden_inputs
+        Inputs of every hidden layer, biases included, where it is; none where it is not.
     """
 
     num_parameters: int
@@ -71,6 +73,7 @@ class NetworkCost:
     widest: int
     first: FirstLayer | None = None
     is_compiled: bool = False
+    hidden_inputs: tuple[int, ...] = ()
 
     def kept(self, size: int) -> FirstLayer:
         """Return the first layer whose outputs are kept with a largest landscape of `size`."""
@@ -159,6 +162,7 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
             products if is_linear else 0,
             0 if is_linear else products,
         )
+    widths = layer_widths(module)
     return NetworkCost(
         num_parameters=sum(parameter.numel() for parameter in module.parameters()),
         num_layers=counts["layers"],
@@ -167,7 +171,8 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
         numbers=counts["numbers"],
         widest=max(widest),
         first=first,
-        is_compiled=layer_widths(module) is not None,
+        is_compiled=widths is not None,
+        hidden_inputs=tuple(fan_in + 1 for fan_in in (widths or [])[:-2]),
     )
 
 

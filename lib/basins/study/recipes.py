@@ -5,6 +5,8 @@ import itertools
 from basins.study import resolve
 from basins.study.schema import Recipe, Study, StudyError
 
+WITH_MOMENTUM = ("sgd", "proxprop")
+WITH_BETAS = ("adam", "adamw")
 STAGED = ("steps", "growing_batch")  # schedules that change at milestones
 
 
@@ -12,6 +14,7 @@ def check_recipes(study: Study) -> None:
     """Raise StudyError, naming the key, for the first recipe that cannot be run."""
     for name, recipe in study.recipes.items():
         _check_optimizer(name, recipe)
+        _check_layers(study, name, recipe)
         _check_schedule(name, recipe)
         _check_augmentation(study, name, recipe)
         _check_warm_start(study, name, recipe)
@@ -50,13 +53,17 @@ def milestone_epochs(recipe: Recipe) -> list[int]:
 
 def _check_optimizer(name: str, recipe: Recipe) -> None:
     given = recipe.model_fields_set
-    if "momentum" in given and recipe.momentum and recipe.optimizer not in ("sgd", "proxprop"):
+    if "momentum" in given and recipe.momentum and recipe.optimizer not in WITH_MOMENTUM:
         raise StudyError(
-            f"recipes.{name}.momentum: only optimizer sgd has momentum, {recipe.optimizer} has "
-            "betas"
+            f"recipes.{name}.momentum: optimizer {recipe.optimizer} has no momentum; allowed with "
+            + " and ".join(WITH_MOMENTUM)
         )
-    if "betas" in given and recipe.optimizer == "sgd" and recipe.betas != [0.9, 0.999]:
-        raise StudyError(f"recipes.{name}.betas: optimizer sgd has momentum, not betas")
+    is_own = "betas" in given and recipe.betas != [0.9, 0.999]
+    if is_own and recipe.optimizer not in WITH_BETAS:
+        raise StudyError(
+            f"recipes.{name}.betas: optimizer {recipe.optimizer} has no betas; allowed with "
+            + " and ".join(WITH_BETAS)
+        )
     if not all(0 <= beta < 1 for beta in recipe.betas):
         raise StudyError(f"recipes.{name}.betas: {recipe.betas} must lie in [0, 1)")
 
@@ -73,6 +80,23 @@ def _check_optimizer(name: str, recipe: Recipe) -> None:
             f"recipes.{name}.proximity: optimizer {recipe.optimizer} "
             + ("needs it" if recipe.proximity is None else "has none; only proxprop has")
         )
+
+
+def _check_layers(study: Study, name: str, recipe: Recipe) -> None:
+    if recipe.optimizer != "proxprop":
+        return
+    for model in study.models:
+        # What a user's own model is made of is known once it is built.
+        if not resolve.is_target(model) and model.split("-")[0] not in ("mlp", "linear"):
+            raise StudyError(unlayered(name, model))
+
+
+def unlayered(name: str, model: str) -> str:
+    """Return what is said where ProxProp is to train what is no chain of connected layers."""
+    return (
+        f"recipes.{name}.optimizer: proxprop cannot train {model}; it takes fully connected "
+        "networks with rectified hidden layers, mlp-<width>-<width>..."
+    )
 
 
 def _check_schedule(name: str, recipe: Recipe) -> None:

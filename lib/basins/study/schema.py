@@ -114,11 +114,11 @@ class Recipe(Strict):
         description="learning rate at the first step; `lbfgs`: first trial of each line search, 1 "
         "as a rule"
     )
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum; `sgd` only")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum; `sgd` and `proxprop`")
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
         default=[0.9, 0.999], description="decay of the two moments; `adam` and `adamw` only"
     )
-    proximity: PositiveFloat | None = Field(
+    proximity: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         default=None,
         description="`proxprop` only: how near layers come to their targets (tau_theta)",
     )
@@ -285,7 +285,7 @@ class FlatnessOptions(Strict):
 class PlaneMeasure(Strict):
     """Losses on a square grid in a random plane through each minimum, in every landscape."""
 
-    points: Annotated[int, Field(ge=3)] = Field(
+    points: Annotated[int, Field(ge=3, le=1001)] = Field(
         default=51, description="points along either axis; odd, so that the minimum is one of them"
     )
     extent: PositiveFloat = Field(
@@ -297,7 +297,9 @@ class PlaneMeasure(Strict):
 class BoundaryMeasure(Strict):
     """Outputs on a grid of inputs, of data sets whose inputs are two numbers."""
 
-    points: Annotated[int, Field(ge=2)] = Field(default=201, description="points along either axis")
+    points: Annotated[int, Field(ge=2, le=2001)] = Field(
+        default=201, description="points along either axis"
+    )
     extent: PositiveFloat = Field(
         default=1.1,
         description="how far the grid reaches on every side, in units of inputs as normalised",

@@ -26,6 +26,7 @@ def ascended(theta: Tensor, gradient: Tensor, sam: Sam) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> sam = Sam(rho=0.5)
     >>> ascended(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), sam)
     tensor([[1.3000, 2.4000]])

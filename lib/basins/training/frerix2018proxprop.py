@@ -55,8 +55,10 @@ def direction(
             if index < len(layers) - 1:
                 rows = torch.cat([slopes[:size].view(fan_out, fan_in), slopes[size:, None]], dim=1)
                 seen = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+                # In float64: inputs that are alike make it nearly singular.
+                seen = seen.double()
                 matrix = seen.T @ seen / len(x) + torch.eye(fan_in + 1).to(seen) / proximity
-                moved = torch.linalg.solve(matrix, rows.T).T
+                moved = torch.linalg.solve(matrix, rows.double().T).T.to(x)
                 slopes = torch.cat([moved[:, :-1].flatten(), moved[:, -1]])
                 x = nn.functional.relu(nn.functional.linear(x, weight, bias))
             parts.append(slopes)

@@ -47,14 +47,21 @@ def torch_gradients(network: Network, loss: str, inputs: Tensor, targets: Tensor
     def batch_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         return of_example(network.apply(theta, inputs), targets).mean()
 
-    in_one = is_batched(network.module, inputs.device)
-    of_all = over_rows(grad_and_value(batch_loss), (0, 0, 0), in_one)
-    rows = torch.arange(len(targets), device=targets.device).unsqueeze(1)
+    return _of_batches(network, batch_loss, inputs, targets)
+
+
+def _of_batches(
+    network: Network, batch_loss: Callable[..., Tensor], *examples: Tensor
+) -> Gradients:
+    """Return the gradients of a loss of one seed's parameters and batch, shapes (seeds, m, ...)."""
+    device = examples[0].device
+    of_all = over_rows(
+        grad_and_value(batch_loss), (0,) * (1 + len(examples)), is_batched(network.module, device)
+    )
+    rows = torch.arange(len(examples[0]), device=device).unsqueeze(1)
 
     def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
-        batch = inputs, targets
-        if chosen is not None:
-            batch = inputs[rows, chosen], targets[rows, chosen]
+        batch = examples if chosen is None else tuple(one[rows, chosen] for one in examples)
         found, losses = of_all(theta, *batch)
         return found, losses
 
@@ -80,17 +87,8 @@ def weighted_gradients(network: Network, loss: str, objective: Objective) -> Gra
             losses = torch.where(is_reversed, REVERSED[loss](outputs, targets), losses)
         return (weights * losses).mean()
 
-    in_one = is_batched(network.module, device)
-    of_all = over_rows(grad_and_value(batch_loss), (0, 0, 0, 0, 0), in_one)
-    rows = torch.arange(shape[0], device=device).unsqueeze(1)
-
-    def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
-        whole = objective.inputs, objective.targets, weights, is_reversed
-        batch = whole if chosen is None else tuple(one[rows, chosen] for one in whole)
-        found, losses = of_all(theta, *batch)
-        return found, losses
-
-    return gradients
+    examples = objective.inputs, objective.targets, weights, is_reversed
+    return _of_batches(network, batch_loss, *examples)
 
 
 def compiled_gradients(widths: list[int], loss: str, inputs: Tensor, targets: Tensor) -> Gradients:

@@ -27,16 +27,27 @@ def initial_state(theta: Tensor) -> State:
         # Newest last; pairs not there yet are zeros, which change no direction.
         "steps": theta.new_zeros(seeds, HISTORY, n),
         "changes": theta.new_zeros(seeds, HISTORY, n),
+        "is_stuck": torch.zeros(seeds, dtype=torch.bool, device=theta.device),
     }
 
 
-def iterate(theta: Tensor, state: State, rate: float, decay: float, gradients: Gradients) -> Tensor:
+def iterate(
+    theta: Tensor,
+    here: tuple[Tensor, Tensor],
+    state: State,
+    rate: float,
+    decay: float,
+    gradients: Gradients,
+    active: Tensor,
+) -> Tensor:
     """Return the parameters after one iteration; `state` is updated in place.
 
     Parameters
     ----------
     theta
         Shape (seeds, n).
+    here
+        Gradients and losses at them, shapes (seeds, n) and (seeds,).
     state
         From `initial_state`.
     rate
@@ -45,27 +56,36 @@ def iterate(theta: Tensor, state: State, rate: float, decay: float, gradients: G
         Half of it times the squared norm of the parameters is added to the losses.
     gradients
         Gradients and losses at parameters, of all examples.
+    active
+        Which seeds still move, shape (seeds,).
     """
 
-    def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
-        gradient, losses = gradients(points, None)
-        return gradient + decay * points, losses + decay / 2 * points.square().sum(1)
+    def decayed(points: Tensor, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return found[0] + decay * points, found[1] + decay / 2 * points.square().sum(1)
 
-    gradient, losses = evaluate(theta)
+    def evaluate(points: Tensor) -> tuple[Tensor, Tensor]:
+        return decayed(points, gradients(points, None))
+
+    gradient, losses = decayed(theta, here)
     direction = -_descent(gradient, state["steps"], state["changes"])
     slope = _dot(direction, gradient)
     # A direction that does not go down, from a curvature that was none: begin anew.
     is_up = ~(slope < 0)
     direction = torch.where(is_up[:, None], -gradient, direction)
     slope = torch.where(is_up, -_dot(gradient, gradient), slope)
-    has_none = ~state["steps"].flatten(1).any(dim=1) | is_up
+    is_steepest = ~state["steps"].flatten(1).any(dim=1) | is_up
     first = rate / gradient.abs().sum(dim=1).clamp_min(1.0)
-    trial = torch.where(has_none, first, torch.full_like(first, rate))
-    length, ends = _search(theta, direction, slope, losses, trial, evaluate)
+    trial = torch.where(is_steepest, first, torch.full_like(first, rate))
+    is_still = ~active | state["is_stuck"]
+    length, ends = _search(theta, direction, slope, losses, trial, is_still, evaluate)
+    is_moved = length > 0
+    # The steepest direction tried in vain is the end; any other, the end of what it was made of.
+    state["is_stuck"] = state["is_stuck"] | (active & ~is_moved & is_steepest)
     steps = length[:, None] * direction
-    changes = torch.where((length > 0)[:, None], ends - gradient, 0)
+    changes = torch.where(is_moved[:, None], ends - gradient, 0)
+    is_kept = (is_moved & ~is_up)[:, None, None]
     for name, newest in (("steps", steps), ("changes", changes)):
-        state[name] = torch.cat([state[name][:, 1:], newest[:, None]], dim=1)
+        state[name] = torch.cat([is_kept * state[name][:, 1:], newest[:, None]], dim=1)
     return theta + steps
 
 
@@ -98,13 +118,19 @@ def _search(
     slope: Tensor,
     losses: Tensor,
     trial: Tensor,
+    is_still: Tensor,
     evaluate: Evaluate,
 ) -> tuple[Tensor, Tensor]:
-    """Return lengths of steps, 0 where none lowers the loss, and the gradients at their ends."""
+    """Return lengths of steps, 0 where none lowers the loss, and the gradients at their ends.
+
+    Seeds that are still are not searched for.
+    """
     low, high = torch.zeros_like(trial), torch.full_like(trial, torch.inf)
     best, ends = torch.zeros_like(trial), torch.zeros_like(theta)
-    is_done = torch.zeros_like(trial, dtype=torch.bool)
+    is_done = is_still
     for _ in range(MAX_TRIALS):
+        if bool(is_done.all()):
+            break
         gradient, found = evaluate(theta + trial[:, None] * direction)
         # No number is no decrease.
         falls = found <= losses + DECREASE * trial * slope
@@ -113,8 +139,6 @@ def _search(
         best = torch.where(takes, trial, best)
         ends = torch.where(takes[:, None], gradient, ends)
         is_done = is_done | (falls & rises)
-        if bool(is_done.all()):
-            break
         low, high = torch.where(falls, trial, low), torch.where(falls, high, trial)
         middle = torch.where(high.isinf(), 2 * low, (low + high) / 2)
         trial = torch.where(is_done, trial, middle)

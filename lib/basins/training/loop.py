@@ -159,10 +159,11 @@ def train(
         # Whether a step's loss is the whole training loss.
         is_plain = len(starts) == 1 and part.augmentation is None and lowered is whole_subset
         # Set first, so that the last epoch's augmented examples are let go of.
-        gradients = plain
+        gradients, seen = plain, lowered
         if part.augmentation is not None:
             changed = augmented(part.augmentation, lowered.inputs, seeds, epoch, black)
-            gradients = _gradients(find_gradients, network, part, replace(lowered, inputs=changed))
+            seen = replace(lowered, inputs=changed)
+            gradients = _gradients(find_gradients, network, part, seen)
             del changed
         order = (
             batch_order(seeds, epoch, num_examples).to(theta.device) if len(starts) > 1 else None
@@ -180,14 +181,15 @@ def train(
                 active = active & (value >= part.stop_at_loss)
             step = first_step + index
             rate = schedules.learning_rate(part, step, num_steps)
-            if part.sam is not None:
-                gradient, _ = gradients(ascended(theta, gradient, part.sam), chosen)
-            if part.proximity is not None:
-                batch = lowered.inputs if chosen is None else lowered.inputs[rows, chosen]
-                gradient = direction(network, theta, gradient, batch, part.proximity)
             if part.optimizer == "lbfgs":
-                moved = lbfgs.iterate(theta, state, rate, part.decay, gradients)
+                here = gradient, value
+                moved = lbfgs.iterate(theta, here, state, rate, part.decay, gradients, active)
             else:
+                if part.sam is not None:
+                    gradient, _ = gradients(ascended(theta, gradient, part.sam), chosen)
+                if part.proximity is not None:
+                    batch = seen.inputs if chosen is None else seen.inputs[rows, chosen]
+                    gradient = direction(network, theta, gradient, batch, part.proximity)
                 moved = optimizers.update(part, theta, gradient, state, step, rate)
             # A GPU would have to be waited for to know.
             is_whole = theta.device.type == "cpu" and bool(active.all())
@@ -212,9 +214,9 @@ def train(
 
     ends = ends_of(network, recipe.loss, theta, inputs, targets, test_inputs, test_targets)
     curve = torch.stack(history, dim=1).numpy()
-    # What misleads a training is meant to end higher.
     is_higher = ends["train_loss"] > curve[:, 0] * (1 + 1e-6)
-    ends_higher = is_higher & (lowered is whole_subset)
+    # The curve of a misled training is of another loss.
+    ends_higher = is_higher & (objective is None) & (objective_before is None)
     return Minima(
         parameters=theta.cpu().numpy().astype(np.float32),
         **ends,

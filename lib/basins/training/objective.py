@@ -54,6 +54,15 @@ def is_misled(recipe: Recipe) -> bool:
     return recipe.poison is not None or recipe.label_noise > 0 or recipe.imbalance < 1
 
 
+def is_weighted(recipe: Recipe) -> bool:
+    """Tell whether what a recipe lowers is more than a mean of ordinary losses."""
+    poisoned = recipe.poison
+    has_factor = poisoned is not None and (
+        poisoned.factor is not None or poisoned.kind == "reversed"
+    )
+    return recipe.imbalance < 1 or has_factor
+
+
 def objective_of(
     recipe: Recipe,
     clean: Examples,

@@ -1,4 +1,7 @@
-"""Update rules on stacked parameters, equal to torch.optim's step for step."""
+"""Update rules on stacked parameters; SGD, Adam and AdamW are torch.optim's, step for step.
+
+The direction of ProxProp is stepped along as SGD does; L-BFGS only has its memory from here.
+"""
 
 import math
 

@@ -46,6 +46,7 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
         for row, one in itertools.islice(enumerate(ready), len(done), None):
             if is_diverged[row]:
                 done.append(np.full(shape, np.nan, dtype=np.float32))
+                advance(len(axis))
                 continue
             anchor = one.theta.double().cpu().numpy()
             directions = filter_normalized(network.layout, anchor, found.study, one.name, "plane")

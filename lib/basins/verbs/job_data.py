@@ -19,9 +19,11 @@ from basins.directions.coordinates import default_r_max, scaling
 from basins.flatness.transforms import named_transform
 from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
+from basins.models.mlp import layer_widths
 from basins.rays.landscapes import Landscapes
 from basins.study import jobs
 from basins.study.load import load_study
+from basins.study.recipes import unlayered
 from basins.study.schema import Study, StudyError
 
 
@@ -110,8 +112,8 @@ def minima_of(
 def check_network(study: Study, network: Network, example_shape: tuple[int, ...]) -> None:
     """Raise StudyError if a study asks what its network cannot have, before anything is computed.
 
-    That is a random subspace of more dimensions than the network, or a transform that would change
-    its function.
+    That is a random subspace of more dimensions than the network, a transform that would change its
+    function, or proximal steps of layers it has not.
     """
     subspace, n = study.measure.flatness_options.subspace, network.num_parameters
     if study.measure.flatness and subspace is not None and subspace > n:
@@ -119,6 +121,9 @@ def check_network(study: Study, network: Network, example_shape: tuple[int, ...]
             f"measure.flatness_options.subspace: {subspace} is more than the {n} parameters of a "
             "model"
         )
+    for name, recipe in study.recipes.items():
+        if recipe.optimizer == "proxprop" and layer_widths(network.module) is None:
+            raise StudyError(unlayered(name, "a model of this study"))
     for transform in study.transforms:
         try:
             named_transform(transform)(network, example_shape, np.ones(n), "check")

@@ -22,6 +22,7 @@ from basins.study.recipes import trained_on
 from basins.study.schema import Recipe, Study, StudyError
 from basins.training import schedules
 from basins.training.loop import Minima
+from basins.training.objective import is_misled
 
 logger = logging.getLogger("basins")
 
@@ -78,9 +79,9 @@ def minima_groups(
 def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
     """Return how each training ended, as the cube's flag says.
 
-    Poison is to leave the clean subset as it was; where it does not, that is said.
+    What misleads is to leave the clean subset as it was; where it does not, that is said.
     """
-    misses = (minima.train_accuracy < 1) & (recipe.poison is not None)
+    misses = (minima.train_accuracy < 1) & is_misled(recipe)
     status = np.where(misses, TRAINING_STATUS.index("misclassifies"), 1)
     return np.where(minima.is_diverged, TRAINING_STATUS.index("diverged"), status).astype(np.int8)
 

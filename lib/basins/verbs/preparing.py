@@ -35,9 +35,11 @@ def check_networks(study: Study) -> None:
     """Raise StudyError if a study asks what one of its networks cannot have.
 
     Builds each network once, with its data set's shape; nothing is read where neither transforms
-    nor a subspace are named.
+    nor a subspace nor proximal steps are named.
     """
-    if not study.transforms and study.measure.flatness_options.subspace is None:
+    is_proximal = any(recipe.optimizer == "proxprop" for recipe in study.recipes.values())
+    is_small = study.measure.flatness_options.subspace is not None
+    if not (study.transforms or is_proximal or is_small):
         return
     # One output or one a class: all recipes of a study have the same.
     loss = next(iter(study.recipes.values())).loss

@@ -8,11 +8,10 @@ import torch
 from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
-from basins.cube.schema import TRAINING_STATUS
 from basins.flatness.transforms import named_transform
 from basins.study import jobs
 from basins.training.loop import Minima, ends_of
-from basins.verbs.job_data import check_network, find, orders, trained
+from basins.verbs.job_data import check_network, diverged, find, orders, trained
 from basins.verbs.job_file import minima_groups, publish
 
 
@@ -43,12 +42,11 @@ def transform(study: Path, job: str, receipt: Path, minima: Path, output: Path) 
         torch.from_numpy(data.test_targets).to(device),
     )
     with read.open_job(minima, "minima", jobs.fingerprint(found, parent.id, "train")) as file:
-        diverged = file["training_status"][()] == TRAINING_STATUS.index("diverged")
         kept = Minima(
             parameters=theta.cpu().numpy(),
             **ends,
             epochs=file["epochs"][()],
-            is_diverged=diverged,
+            is_diverged=diverged(found, parent, minima),
             history_epoch=file["history/epoch"][0].astype(np.int32),
             history_train_loss=file["history/train_loss"][()],
         )

@@ -71,7 +71,7 @@ BAD = [
     ("recipes.adam.weight_decay", float("inf"), "recipes.adam.weight_decay: inf is not allowed"),
     ("recipes.list", 3, "recipes.list: 3 is not allowed"),
     ("recipes.A b", BINARY, "recipes.A b: 'A b' is not allowed"),
-    ("recipes.adam.momentum", 0.9, "recipes.adam.momentum: only optimizer sgd has momentum"),
+    ("recipes.adam.momentum", 0.9, "recipes.adam.momentum: optimizer adam has no momentum"),
     ("recipes.adam.betas", [0.9, 1.5], "recipes.adam.betas: [0.9, 1.5] must lie in [0, 1)"),
     ("recipes.sgd", BINARY | {"betas": [0.5, 0.5]}, "recipes.sgd.betas: optimizer sgd has"),
     ("recipes.adam.schedule", "stairs", "recipes.adam.schedule: 'stairs' is not allowed"),
@@ -115,6 +115,9 @@ BAD = [
         LBFGS | {"sam": {}},
         "recipes.b.sam: optimizer lbfgs searches along lines of one",
     ),
+    ("recipes.b", LBFGS | {"betas": [0.8, 0.9]}, "recipes.b.betas: optimizer lbfgs has no betas"),
+    ("recipes.b", LBFGS | {"momentum": 0.9}, "recipes.b.momentum: optimizer lbfgs has no momentum"),
+    ("measure.planes", {"points": 1003}, "measure.planes.points: 1003 is not allowed"),
     ("recipes.b", LBFGS | {"schedule": "cosine"}, "recipes.b.schedule: optimizer lbfgs searches"),
     (
         "recipes.b",
@@ -200,6 +203,15 @@ def test_only_images_are_augmented():
     check_shape(study, "own:load", (1, 4, 4))
     with pytest.raises(StudyError, match=r"an input of own:load has shape \(16,\)"):
         check_shape(study, "own:load", (16,))
+
+
+def test_proximal_steps_need_layers():
+    mapping = edited("models", ["mlp-8", "cnn-small"])
+    mapping["recipes"]["adam"] |= {"optimizer": "proxprop", "proximity": 1.0}
+    with pytest.raises(
+        StudyError, match=r"recipes\.adam\.optimizer: proxprop cannot train cnn-small"
+    ):
+        parse_study(mapping, "test")
 
 
 def test_poison_of_ones_own_data_is_checked_once_its_size_is_known():

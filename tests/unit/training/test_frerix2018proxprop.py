@@ -76,3 +76,15 @@ def test_other_networks_are_refused():
     theta = network.theta[None]
     with pytest.raises(ValueError, match=r"^optimizer: proxprop is for fully connected networks"):
         direction(network, theta, theta, torch.zeros(1, 2, 1, 5, 5), 1.0)
+
+
+def test_inputs_that_are_alike_are_no_obstacle(seed):
+    """A constant pixel is the bias once more: singular but for the proximity, at its bound."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(1, 30, 4, generator=generator)
+    inputs[..., 1:3] = 1.0
+    targets = torch.randint(2, (1, 30), generator=generator)
+    network = Network(build("mlp-6-5", (4,), 2, seed))
+    theta = network.theta[None]
+    gradient, _ = torch_gradients(network, "cross_entropy", inputs, targets)(theta, None)
+    assert bool(torch.isfinite(direction(network, theta, gradient, inputs, 1e6)).all())

@@ -30,13 +30,19 @@ def quadratics(seed, n=12, seeds=3):
     return gradients, centers
 
 
+def step(theta, state, decay, gradients, active=None):
+    active = torch.ones(len(theta), dtype=torch.bool) if active is None else active
+    here = gradients(theta, None)
+    return lbfgs.iterate(theta, here, state, 1.0, decay, gradients, active)
+
+
 def test_it_finds_the_bottom_of_quadratics(seed):
     gradients, centers = quadratics(seed)
     theta = torch.zeros_like(centers)
     state = lbfgs.initial_state(theta)
     before = gradients(theta, None)[1]
     for _ in range(200):
-        theta = lbfgs.iterate(theta, state, 1.0, 0.0, gradients)
+        theta = step(theta, state, 0.0, gradients)
         now = gradients(theta, None)[1]
         assert (now <= before).all()
         before = now
@@ -48,7 +54,7 @@ def test_decay_is_part_of_the_loss(seed):
     theta = torch.zeros_like(centers)
     state = lbfgs.initial_state(theta)
     for _ in range(200):
-        theta = lbfgs.iterate(theta, state, 1.0, 0.5, gradients)
+        theta = step(theta, state, 0.5, gradients)
     torch.testing.assert_close(gradients(theta, None)[0], -0.5 * theta, rtol=0, atol=1e-5)
 
 
@@ -58,7 +64,29 @@ def test_nothing_moves_where_no_step_lowers_the_loss():
         return torch.ones_like(theta), torch.full((len(theta),), torch.nan, dtype=theta.dtype)
 
     theta = torch.zeros(2, 3, dtype=torch.float64)
-    assert torch.equal(lbfgs.iterate(theta, lbfgs.initial_state(theta), 1.0, 0.0, gradients), theta)
+    state = lbfgs.initial_state(theta)
+    assert torch.equal(step(theta, state, 0.0, gradients), theta)
+    assert bool(state["is_stuck"].all())
+
+
+def test_a_seed_that_is_done_costs_no_trials(seed):
+    """At the bottom no step lowers the loss: tried once along the gradient, and then no more."""
+    gradients, centers = quadratics(seed)
+    asked = []
+
+    def counted(theta, chosen):
+        asked.append(1)
+        return gradients(theta, chosen)
+
+    theta, state = centers.clone(), lbfgs.initial_state(centers)
+    for _ in range(5):
+        theta = step(theta, state, 0.0, counted)
+    # What the loop asks for, and at most one search.
+    assert 5 <= len(asked) <= 5 + lbfgs.MAX_TRIALS
+    assert torch.equal(theta, centers)
+    none = torch.zeros(3, dtype=torch.bool)
+    moved = step(torch.zeros_like(centers), lbfgs.initial_state(centers), 0.0, gradients, none)
+    assert not moved.any()
 
 
 @pytest.fixture

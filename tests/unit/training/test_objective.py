@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from killing import KilledError, assert_same_bits, kill_after
 from scipy.special import logsumexp
 
 from basins.datasets import poison
@@ -150,3 +151,39 @@ def test_training_records_and_stops_at_the_clean_loss(examples, seed):
         assert found.train_loss[row] == pytest.approx(own, rel=1e-5)
         assert found.epochs[row] == 400 or own < 0.3
     assert not found.is_diverged.any()
+
+
+def test_a_finished_training_resumed_is_judged_as_it_was(examples, seed, tmp_path):
+    """The clean loss ends far above where the misled one began, which is no divergence."""
+    clean, held = examples
+    network = Network(build("mlp-8", (4,), 3, seed))
+    theta = network.theta.expand(2, -1).contiguous()
+    recipe = Recipe(
+        **{**ADAM, "epochs": 60}, poison={"kind": "wrong_labels", "examples": 9, "factor": 0.97}
+    )
+    objective = objective_of(recipe, clean, held, 3, SEEDS)
+    saved = {"saved": tmp_path / "end.pt", "fingerprint": "f", "save_seconds": 0.0}
+    given = network, recipe, theta, *clean, held[0][0], held[1][0], SEEDS
+    first = train(*given, objective=objective, **saved)
+    assert not first.is_diverged.any()
+    assert_same_bits(train(*given, objective=objective, **saved), first)
+    # Nor is it one where only the warm start was misled.
+    after = Recipe(**ADAM, warm_start={"recipe": "bad", "epochs": 60})
+    found = train(network, after, *given[2:], before=recipe, objective_before=objective)
+    assert not found.is_diverged.any()
+
+
+@pytest.mark.parametrize("keys", [{"sam": {}}, {"optimizer": "proxprop", "proximity": 1.0}])
+def test_a_killed_misled_training_leaves_no_trace(examples, keys, seed, tmp_path):
+    clean, held = examples
+    network = Network(build("mlp-8", (4,), 3, seed))
+    theta = network.theta.expand(2, -1).contiguous()
+    poisoned = {"kind": "reversed", "examples": 9, "factor": 0.3}
+    recipe = Recipe(**{**ADAM, "epochs": 8, "batch_size": 7, **keys}, poison=poisoned)
+    given = network, recipe, theta, *clean, held[0][0], held[1][0], SEEDS
+    objective = objective_of(recipe, clean, held, 3, SEEDS)
+    whole = train(*given, objective=objective)
+    saved = {"saved": tmp_path / "half.pt", "fingerprint": "f", "save_seconds": 0.0}
+    with pytest.raises(KilledError):
+        train(*given, objective=objective, **saved, advance=kill_after(3))
+    assert_same_bits(train(*given, objective=objective, **saved), whole)
