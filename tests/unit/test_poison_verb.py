@@ -43,7 +43,8 @@ def test_poison_widens_the_gap_and_leaves_the_clean_subset_alone(study_file):
 
 def test_a_clean_example_that_poison_costs_is_said(study_file):
     recipes = {"torn": ADAM | {"epochs": 30, "poison": POISON | {"factor": 0.99}}}
-    study = run_study(study_file(train_sizes=[60], seeds=1, recipes=recipes, measure=MEASURE))
+    measure = {"volume": {"directions": 12, "thresholds": [0.1, 50.0]}}
+    study = run_study(study_file(train_sizes=[60], seeds=1, recipes=recipes, measure=measure))
     with open_cube(jobs.cube_file(study)) as cube:
         assert cube.train_accuracy.item() < 1
         assert cube.training_status.item() == TRAINING_STATUS.index("misclassifies")
@@ -54,6 +55,7 @@ def test_poison_and_rules_that_ask_more_cost_more(study_file):
     recipes = {
         "plain": ADAM,
         "poison": ADAM | {"poison": POISON},
+        "wrong": ADAM | {"poison": {"kind": "wrong_labels", "examples": 400}},
         "sam": ADAM | {"sam": {}},
         "lbfgs": ADAM | {"optimizer": "lbfgs", "learning_rate": 1.0},
     }
@@ -64,12 +66,13 @@ def test_poison_and_rules_that_ask_more_cost_more(study_file):
         counted[job.recipe] = dict(zip(cost.TRAIN, row, strict=True))
         peaks[job.recipe] = memory.peak_bytes(study, job, "train")
     steps = {name: one["layer_calls"] for name, one in counted.items()}
-    assert steps["poison"] == steps["plain"]
+    assert steps["poison"] == steps["wrong"] == steps["plain"]
     assert steps["sam"] == 2 * steps["plain"]
     assert steps["lbfgs"] == (1 + cost.LINE_TRIALS) * steps["plain"]
     work = {name: one["linear_operations"] for name, one in counted.items()}
-    # 500 examples an epoch, and 300 epochs beside which the ends are little.
-    assert 4.9 < work["poison"] / work["plain"] < 5.1
+    # 500 examples an epoch, each by torch, and 300 epochs beside which the ends are little.
+    assert 4.9 < work["poison"] / work["plain"] / cost.WEIGHTED < 5.1
+    assert 4.9 < work["wrong"] / work["plain"] < 5.1
     assert peaks["lbfgs"] > peaks["plain"]
     assert peaks["poison"] > peaks["plain"]
 

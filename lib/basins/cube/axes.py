@@ -55,7 +55,7 @@ def _flatness_axes(study: Study) -> dict[str, list[Any]]:
 def grid_axis(grid: PlaneMeasure | BoundaryMeasure) -> list[float]:
     """Return the places along either axis of a grid, of an odd number exactly 0 in the middle."""
     steps = np.arange(grid.points) - (grid.points - 1) / 2
-    return [float(at) for at in grid.extent * steps / steps[-1]]
+    return [float(at) for at in grid.extent * (steps / steps[-1])]
 
 
 def flatness_table(study: Study) -> dict[str, Variable]:
