@@ -59,7 +59,7 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 def reversed_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return -ln(1 - p(target)) under the softmax of `outputs`, in nats.
 
-    The loss of poison examples (Huang et al. 2020, arXiv 1906.03291, section 3). From logits,
+    The loss of poison examples (Huang et al. 2020, arXiv 1906.03291). From logits,
     1 - p is a logistic function of how far all others are above the target, so nothing cancels.
 
     Parameters

@@ -73,7 +73,7 @@ def objective_of(
     """Return what a recipe lowers.
 
     With poison it is ``(1 - factor) * mean over clean + factor * mean over poison`` (Huang et al.
-    2020, arXiv 1906.03291, section 3), as a mean over all examples, each weighted by its mean's
+    2020, arXiv 1906.03291), as a mean over all examples, each weighted by its mean's
     factor over its mean's share: so any batch of them has it as its expectation.
 
     Parameters
