@@ -99,6 +99,8 @@ def panels(
     ]
     count = len(triples) * len(ways)
     columns = len(ways) if len(ways) > 1 else min(MOST_COLUMNS, count)
+    if columns == MOST_COLUMNS and count == MOST_COLUMNS + 1:
+        columns = 2
     rows = -(-count // columns)
     alike: Shared = "row" if len(ways) > 1 else "none"
     # One panel alone must still hold the title.
@@ -110,8 +112,9 @@ def panels(
             where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
             axis.set_title(f"{where}: {words}" if words else where)
             ways[words](axis, part)
+        # Hidden axes of three dimensions have no extent, which the layout trips over.
         for axis in axes[count:]:
-            axis.set_visible(False)
+            axis.remove()
     return figure
 
 
