@@ -4,10 +4,10 @@
 """
 
 import copy
+import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from sklearn.datasets import load_iris
 from torch.nn.functional import cross_entropy
@@ -148,8 +148,9 @@ def radial_volumes(network, theta, examples):
     )
     found = {}
     for name in ("annealed", "laplace"):
-        # Training stopped a little above the bottom; so do the other columns' volumes.
-        with pytest.warns(UserWarning, match="its gradient is not zero"):
+        with warnings.catch_warnings():
+            # Training stopped a little above the bottom, which is not what is asked here.
+            warnings.filterwarnings("ignore", message="minimum: its gradient is not zero")
             one = basins.estimate(basin, name, stderr=0.3)
         error = one.stderr if name in SAMPLED else 0.0
         found[f"log_volume: {name}, weight coordinates"] = (
