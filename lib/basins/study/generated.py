@@ -8,9 +8,13 @@ from pydantic_core import PydanticUndefined
 
 from basins.study.schema import (
     Augmentation,
+    BoundaryMeasure,
     FlatnessOptions,
     Measure,
+    PlaneMeasure,
+    Poison,
     Recipe,
+    Sam,
     Strict,
     Study,
     VolumeMeasure,
@@ -21,10 +25,14 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("A study", Study, ""),
     ("A recipe", Recipe, "recipes.<name>."),
     ("Augmentation", Augmentation, "recipes.<name>.augmentation."),
+    ("Poison", Poison, "recipes.<name>.poison."),
+    ("Sharpness-aware minimization", Sam, "recipes.<name>.sam."),
     ("A warm start", WarmStart, "recipes.<name>.warm_start."),
     ("What is measured", Measure, "measure."),
     ("Volumes", VolumeMeasure, "measure.volume."),
     ("Flatness", FlatnessOptions, "measure.flatness_options."),
+    ("Planes", PlaneMeasure, "measure.planes."),
+    ("Boundaries", BoundaryMeasure, "measure.boundaries."),
 ]
 
 HEAD = """# Studies

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from basins.study.generated import SECTIONS, generate, json_schema, key_table
+from basins.study.schema import Strict
 
 ROOT = Path(__file__).parents[3]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -49,3 +50,7 @@ def test_generate_writes_both_files(tmp_path):
     written = json.loads((tmp_path / "workflow/schemas/study.schema.json").read_text())
     assert written == json_schema()
     assert (tmp_path / "config/README.md").read_text() == key_table()
+
+
+def test_every_record_of_the_schema_has_its_table():
+    assert {record for _, record, _ in SECTIONS} == set(Strict.__subclasses__())
