@@ -1,7 +1,5 @@
 """Test accuracy against batch size, a line a learning rate: where the best batch lies."""
 
-import functools
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -20,11 +18,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         "Test accuracy against batch size\n"
         "mean over seeds, bar one standard deviation, ring: best mean of a line"
     )
-    ways: list[tuple[str, style.Panel]] = [
-        (f"{size:,} examples", functools.partial(_panel, size=size))
-        for size in style.shown_sizes(part)
-    ]
-    return style.rows_of_panels(part, title, ways)
+    return style.rows_of_panels(part, title, list(style.by_size(part, _panel).items()))
 
 
 def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
@@ -74,7 +68,7 @@ def _panel(axis: Axes, cube: xr.Dataset, size: int) -> None:
         style.say_nothing_measured(axis)
     else:
         style.sizes_axis(axis, np.array(sorted(batches)), "batch size at the first step (examples)")
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+        style.legend_below(axis)
         _cut_off_failures(axis)
     axis.set_ylabel("test accuracy (%)")
 

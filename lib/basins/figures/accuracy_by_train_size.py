@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from basins.figures import style
 
 
-def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: ARG001 - as all figures
-    """Draw the figure; the threshold does not matter here."""
-    return style.panels(cube, "Accuracy against train size (mean and deviation of seeds)", _panel)
+def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
+    """Draw the figure; `threshold` only has to be one of the cube's."""
+    part = style.at_threshold(cube, threshold)
+    return style.panels(part, "Accuracy against train size (mean and deviation of seeds)", _panel)
 
 
 def _panel(axis: Axes, part: xr.Dataset) -> None:

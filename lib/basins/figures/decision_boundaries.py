@@ -10,7 +10,7 @@ from basins.cube.queries import generalization_gap
 from basins.figures import style
 
 GROUP = "/boundaries"
-MOST_COLUMNS = 6
+IN_A_ROW = 6
 SATURATED = 4.0  # lead at which colours are full: a probability of 98 % where it is log odds
 
 
@@ -32,18 +32,17 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         for model in part.model.values
     ]
     count = part.sizes["recipe"]
-    columns = min(count, MOST_COLUMNS)
+    columns = min(count, IN_A_ROW)
     rows = -(-count // columns)
     size = 2.5 * columns, 2.9 * rows * len(pairs) + 0.5
     with style.sheet(title, *size, rows * len(pairs), columns) as (figure, axes):
-        for axis in axes:
-            axis.set_visible(False)
         for index, pair in enumerate(pairs):
             order = np.argsort(generalization_gap(pair).values, kind="stable")
-            shown = axes[index * rows * columns :]
-            for axis, recipe in zip(shown, pair.recipe.values[order], strict=False):
-                axis.set_visible(True)
+            own = axes[index * rows * columns : (index + 1) * rows * columns]
+            for axis, recipe in zip(own, pair.recipe.values[order], strict=False):
                 _panel(axis, pair.sel(recipe=recipe))
+            for axis in own[count:]:
+                axis.remove()
     return figure
 
 
@@ -73,6 +72,8 @@ def _panel(axis: Axes, one: xr.Dataset) -> None:
             one.point_y.values[is_own],
             "o",
             color=color,
-            markersize=1.6,
-            mew=0,
+            markersize=4,
+            # Seen on grounds of their own colour, too.
+            mec="white",
+            mew=0.6,
         )

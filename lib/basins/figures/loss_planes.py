@@ -1,7 +1,5 @@
 """Contours of the loss in a random plane through a minimum, every filter in units of its norm."""
 
-import functools
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -24,10 +22,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     if "plane_loss" not in part:
         return style.panels(part, title, style.say_nothing_measured)
     levels = of_planes.levels(of_planes.own_planes(part))
-    ways = {
-        f"{size:,} examples": functools.partial(_panel, size=size, levels=levels)
-        for size in style.shown_sizes(part)
-    }
+    ways = style.by_size(part, _panel, levels=levels)
     return style.panels(part, title, ways, width=3.6, height=3.3)
 
 

@@ -1,6 +1,5 @@
 """The loss over a random plane through a minimum as a surface, one scale for all minima."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,21 @@ from basins.figures import of_planes, style
 GROUP = of_planes.GROUP
 
 
-def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: ARG001 - as all figures
+def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     """Draw the figure, from a cube with what its group ``/planes`` holds.
 
-    The threshold does not matter here.
+    `threshold` only has to be one of the cube's.
     """
+    part = style.at_threshold(cube, threshold)
     title = (
         "Loss over a random plane through a minimum, in the landscape it was trained in\n"
         "height: nat, logarithmic, one scale for all; axes in norms of filters; first seed"
     )
-    if "plane_loss" not in cube:
-        return style.panels(cube, title, style.say_nothing_measured)
-    bounds = of_planes.loss_range(of_planes.own_planes(cube))
-    ways = {
-        f"{size:,} examples": functools.partial(_panel, size=size, bounds=bounds)
-        for size in style.shown_sizes(cube)
-    }
-    return style.panels(cube, title, ways, width=3.8, height=3.6, projection="3d")
+    if "plane_loss" not in part:
+        return style.panels(part, title, style.say_nothing_measured)
+    bounds = of_planes.loss_range(of_planes.own_planes(part))
+    ways = style.by_size(part, _panel, bounds=bounds)
+    return style.panels(part, title, ways, width=3.8, height=3.6, projection="3d")
 
 
 def _panel(axis: Axes, part: xr.Dataset, size: int, bounds: tuple[float, float]) -> None:

@@ -19,11 +19,12 @@ FAINTEST = 0.1  # of a single eigenvalue's bump
 WAYS = {"own landscape": "", "test loss": "test_"}
 
 
-def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: ARG001 - as all figures
+def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     """Draw the figure, from a cube with what its group ``/spectrum`` holds.
 
-    The threshold does not matter here.
+    `threshold` only has to be one of the cube's.
     """
+    part = style.at_threshold(cube, threshold)
     title = (
         "Density of the Hessian's eigenvalues at minima, all seeds together\n"
         "smoothed over a tenth of a decade"
@@ -31,9 +32,9 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:  # noqa: A
     ways = {
         words: functools.partial(_panel, prefix=prefix)
         for words, prefix in WAYS.items()
-        if f"{prefix}node_eigenvalue" in cube
+        if f"{prefix}node_eigenvalue" in part
     }
-    return style.panels(cube, title, ways or style.say_nothing_measured)
+    return style.panels(part, title, ways or style.say_nothing_measured)
 
 
 def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:

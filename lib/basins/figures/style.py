@@ -1,5 +1,6 @@
 """One look for all figures: a panel a model, data set and recipe; colours that print."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
@@ -178,6 +179,14 @@ def shown_sizes(cube: xr.Dataset) -> list[int]:
     return [int(sizes[index]) for index in chosen]
 
 
+def by_size(cube: xr.Dataset, panel: Callable[..., None], **fixed: Any) -> dict[str, Panel]:
+    """Return the panel of each train size shown, named; it is given `size` and what is fixed."""
+    return {
+        f"{size:,} examples": functools.partial(panel, size=size, **fixed)
+        for size in shown_sizes(cube)
+    }
+
+
 def sizes_axis(axis: Axes, sizes: np.ndarray, label: str) -> None:
     """Make the horizontal axis logarithmic with exactly these sizes as ticks."""
     axis.set_xscale("log")
@@ -187,24 +196,27 @@ def sizes_axis(axis: Axes, sizes: np.ndarray, label: str) -> None:
     axis.set_xlabel(label)
 
 
-def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: object) -> None:
+def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: Any) -> None:
     """Draw the mean over seeds with a band of one standard deviation; `values` is (x, seeds)."""
     is_measured = np.isfinite(values).all(axis=1)
     x, values = x[is_measured], values[is_measured]
     if not len(x):
         return
     mean, deviation = values.mean(axis=1), values.std(axis=1)
-    axis.plot(x, mean, **style)  # type: ignore[arg-type]  # matplotlib's keywords
+    axis.plot(x, mean, **style)
     axis.fill_between(
         x, mean - deviation, mean + deviation, color=style.get("color"), alpha=0.18, linewidth=0
     )
 
 
+def legend_below(axis: Axes, ncols: int = 2) -> None:
+    """Name what is drawn below the panel, where no mark can be under it."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=ncols)
+
+
 def say_nothing_measured(axis: Axes, _part: xr.Dataset | None = None) -> None:
     """Say in the panel, whatever was to be drawn there, that there is nothing to draw."""
-    words = "nothing was measured here"
-    middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axis.transAxes}
-    if axis.name == "3d":
-        axis.text2D(0.5, 0.5, words, **middle)  # type: ignore[attr-defined]  # of three dimensions
-    else:
-        axis.text(0.5, 0.5, words, **middle)
+    # Axes of three dimensions have another way to write on the sheet.
+    write: Any = getattr(axis, "text2D", axis.text)
+    middle = {"ha": "center", "va": "center", "transform": axis.transAxes}
+    write(0.5, 0.5, "nothing was measured here", **middle)

@@ -23,7 +23,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         ("volume", _volume),
         ("published-style volume", _published),
     ]
-    return style.rows_of_panels(part, title, panels, width=4.0)
+    return style.rows_of_panels(part, title, panels, width=4.0, height=4.2)
 
 
 def _radius(axis: Axes, part: xr.Dataset) -> None:
@@ -63,4 +63,4 @@ def _marks(
             label=recipe,
         )
     axis.set_xlabel("train accuracy minus test accuracy (points)")
-    axis.legend(ncols=2)
+    style.legend_below(axis, ncols=3)
