@@ -1,6 +1,8 @@
-"""Trainings killed on the way: a progress callback that raises, and results compared bit by bit."""
+"""Jobs killed on the way: callbacks that raise, and results compared bit by bit."""
 
 from dataclasses import fields
+
+from basins.training import checkpoint
 
 
 class KilledError(Exception):
@@ -17,6 +19,20 @@ def kill_after(count):
             raise KilledError
 
     return advance
+
+
+def kill_at_save(monkeypatch, count):
+    """Let a job keep its progress so many times and kill it then, once; return the saves so far."""
+    saved, real = [], checkpoint.save
+
+    def save_and_die(*given):
+        real(*given)
+        saved.append(1)
+        if len(saved) == count:
+            raise KilledError
+
+    monkeypatch.setattr(checkpoint, "save", save_and_die)
+    return saved
 
 
 def assert_same_bits(first, second):

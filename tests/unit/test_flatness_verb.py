@@ -8,6 +8,7 @@ import pytest
 import torch
 import xarray as xr
 from by_hand import failing, run, run_study
+from killing import KilledError, kill_at_save
 
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.queries import eigenvalue_fraction
@@ -18,7 +19,6 @@ from basins.datasets.subsets import order
 from basins.models.functional import Network, build
 from basins.plan import memory
 from basins.study import jobs
-from basins.training import checkpoint
 from basins.verbs import surveying
 
 MEASURES = list(FLATNESS_BY_MEASURE)
@@ -200,19 +200,10 @@ def test_a_killed_survey_resumes_from_its_checkpoint(study_file, monkeypatch):
     arguments = ["flatness", "--study", path, "--job", job, *files, "--output", "again.h5"]
     # One minimum at a time, killed after the second.
     monkeypatch.setattr(surveying.devices, "rays_together", lambda _bytes: 1)
-    saved, real = [], checkpoint.save
-
-    def save_and_die(*given):
-        real(*given)
-        saved.append(1)
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
+    kill_at_save(monkeypatch, 2)
+    with pytest.raises(KilledError):
         run(*arguments)
     assert not Path("again.h5").exists()
-    monkeypatch.setattr(checkpoint, "save", real)
     measured, measure = [], surveying.measure_minima
     monkeypatch.setattr(
         surveying, "measure_minima", lambda *a, **k: measured.append(a) or measure(*a, **k)

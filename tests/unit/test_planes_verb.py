@@ -6,6 +6,7 @@ import pytest
 import torch
 import xarray as xr
 from by_hand import failing, run, run_study
+from killing import KilledError, kill_at_save
 
 from basins.cube.axes import grid_axis
 from basins.cube.read import has_group, open_cube, open_group
@@ -17,7 +18,6 @@ from basins.models.functional import Network, build
 from basins.plan import memory
 from basins.study import jobs
 from basins.study.schema import PlaneMeasure
-from basins.training import checkpoint
 
 VOLUME = {"directions": 12, "thresholds": [0.5]}
 
@@ -81,16 +81,8 @@ def test_a_killed_verb_resumes_with_the_minimum_it_was_at(study_file, monkeypatc
     job = jobs.expand(study)[0].id
     files = ["--receipt", jobs.receipt_of(study, job), "--minima", jobs.minima_file(study, job)]
     arguments = ["planes", "--study", path, "--job", job, *files, "--output", "again.h5"]
-    saved, real = [], checkpoint.save
-
-    def save_and_die(*given):
-        real(*given)
-        saved.append(1)
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
+    saved = kill_at_save(monkeypatch, 2)
+    with pytest.raises(KilledError):
         run(*arguments)
     run(*arguments)
     assert len(saved) == 3

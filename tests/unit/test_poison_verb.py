@@ -1,7 +1,6 @@
 """Poisoned minima of a study: bad on purpose, measured in clean landscapes, and said where not."""
 
 import numpy as np
-import torch
 from by_hand import run_study
 
 from basins.cube.queries import own_landscape
@@ -21,7 +20,7 @@ def test_poison_widens_the_gap_and_leaves_the_clean_subset_alone(study_file):
     recipes = {
         "clean": ADAM,
         "reversed": ADAM | {"poison": POISON},
-        "wrong": ADAM | {"poison": {"kind": "wrong_labels", "examples": 400}},
+        "wrong": ADAM | {"poison": {"kind": "wrong_labels", "examples": 400}, "batch_size": 46},
     }
     path = study_file(
         models=["mlp-32"], train_sizes=[60], seeds=2, recipes=recipes, measure=MEASURE
@@ -37,8 +36,9 @@ def test_poison_widens_the_gap_and_leaves_the_clean_subset_alone(study_file):
         # Both of the clean subset alone.
         own = own_landscape(cube.landscape_loss)
         np.testing.assert_allclose(own, cube.train_loss, rtol=1e-4)
-        # More examples to an epoch, so more noise where batches are drawn.
-        assert (cube.noise_scale == 0).all()
+        # Batches are drawn from the clean and the poison: 0.01 (460 / 46 - 1).
+        np.testing.assert_allclose(cube.noise_scale.sel(recipe="wrong"), 0.09, rtol=1e-12)
+        assert (cube.noise_scale.drop_sel(recipe="wrong") == 0).all()
 
 
 def test_a_clean_example_that_poison_costs_is_said(study_file):
@@ -77,23 +77,17 @@ def test_poison_and_rules_that_ask_more_cost_more(study_file):
     assert peaks["poison"] > peaks["plain"]
 
 
-def test_the_same_poison_whatever_the_job(study_file):
-    """The more examples, the same and others: minima of seeds do not depend on their block."""
+def test_minima_of_seeds_do_not_depend_on_their_block(study_file):
     keys = {
         "train_sizes": [20],
         "seeds": 2,
         "recipes": {"a": ADAM | {"epochs": 5, "poison": POISON | {"examples": 30}}},
         "measure": MEASURE,
     }
-    one, two = (run_study(study_file(seeds_per_job=k, **keys)) for k in (1, 2))
-    assert one.seeds_per_job != two.seeds_per_job
-    with open_cube(jobs.cube_file(two)) as cube:
-        together = cube.train_loss.values.ravel()
-    run_study(study_file(seeds_per_job=1, **keys))
-    with open_cube(jobs.cube_file(one)) as cube:
-        torch.testing.assert_close(
-            torch.from_numpy(cube.train_loss.values.ravel()),
-            torch.from_numpy(together),
-            rtol=1e-3,
-            atol=1e-5,
-        )
+    losses = []
+    for block in (1, 2):
+        study = run_study(study_file(seeds_per_job=block, **keys))
+        with open_cube(jobs.cube_file(study)) as cube:
+            losses.append(cube.train_loss.values)
+    # Batched products round differently, and Adam's first steps turn last bits into 1e-4.
+    np.testing.assert_allclose(*losses, rtol=1e-3)

@@ -7,8 +7,6 @@ import xarray as xr
 
 from basins.cube.schema import CONVENTIONS
 
-KINDS = ("minima", "rays", "volumes", "cube")
-
 
 def open_cube(path: str | Path) -> xr.Dataset:
     """Open the root group of a cube.

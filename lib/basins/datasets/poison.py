@@ -11,21 +11,21 @@ from basins import streams
 Labels = NDArray[np.int64]
 
 
-def wrong_labels(targets: Labels, num_classes: int, *names: streams.Name) -> Labels:
+def wrong_labels(targets: Labels, *names: streams.Name, num_classes: int) -> Labels:
     """Return for each target another class, each of them as likely.
 
     Parameters
     ----------
     targets
         Class indices, shape (examples,).
-    num_classes
-        Number of classes, at least 2.
     names
         Key of the random numbers.
+    num_classes
+        Number of classes, at least 2.
 
     Examples
     --------
-    >>> wrong_labels(np.array([0, 1, 1]), 2, "example")
+    >>> wrong_labels(np.array([0, 1, 1]), "example", num_classes=2)
     array([1, 0, 0])
     """
     uniforms = streams.uniforms(*names, "wrong", count=len(targets))
@@ -33,26 +33,27 @@ def wrong_labels(targets: Labels, num_classes: int, *names: streams.Name) -> Lab
     return np.asarray((targets + shifts) % num_classes)
 
 
-def random_labels(count: int, num_classes: int, *names: streams.Name) -> Labels:
-    """Return labels that have nothing to do with their examples, int64, shape (count,)."""
-    uniforms = streams.uniforms(*names, "random", count=count)
+def random_labels(targets: Labels, *names: streams.Name, num_classes: int) -> Labels:
+    """Return as many labels as there are targets that have nothing to do with their examples."""
+    uniforms = streams.uniforms(*names, "random", count=len(targets))
     return np.asarray((uniforms * num_classes).astype(np.int64))
 
 
-def noisy_labels(targets: Labels, share: float, num_classes: int, *names: streams.Name) -> Labels:
+def noisy_labels(targets: Labels, *names: streams.Name, share: float, num_classes: int) -> Labels:
     """Return targets of which a share, rounded to whole examples, is wrong.
 
     Which ones does not depend on how many: a larger share mislabels the same examples and more.
 
     Examples
     --------
-    >>> int((noisy_labels(np.zeros(10, dtype=int), 0.3, 5, "example") > 0).sum())
+    >>> found = noisy_labels(np.zeros(10, dtype=int), "example", share=0.3, num_classes=5)
+    >>> int((found > 0).sum())
     3
     """
     order = streams.permutation(*names, "noise", size=len(targets))
     chosen = order[: round(share * len(targets))]
     found = targets.copy()
-    found[chosen] = wrong_labels(targets, num_classes, *names, "noise")[chosen]
+    found[chosen] = wrong_labels(targets, *names, "noise", num_classes=num_classes)[chosen]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,11 @@ from basins.study.schema import Recipe
 Examples = tuple[Tensor, Tensor]  # inputs and targets
 # (labels (m,), names of random numbers) -> labels (m,)
 Relabel = Callable[..., poison.Labels]
+# Kinds of poison whose labels are not their own.
+RELABELED: dict[str, Relabel] = {
+    "wrong_labels": poison.wrong_labels,
+    "random_labels": poison.random_labels,
+}
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,12 @@ class Objective:
 
     def to(self, device: torch.device) -> "Objective":
         """Return the same on a device."""
-        optional = (None if one is None else one.to(device) for one in self._optional)
-        return Objective(self.inputs.to(device), self.targets.to(device), *optional)
-
-    @property
-    def _optional(self) -> tuple[Tensor | None, Tensor | None]:
-        return self.weights, self.is_reversed
+        return Objective(
+            self.inputs.to(device),
+            self.targets.to(device),
+            None if self.weights is None else self.weights.to(device),
+            None if self.is_reversed is None else self.is_reversed.to(device),
+        )
 
 
 def is_misled(recipe: Recipe) -> bool:
@@ -94,16 +100,8 @@ def objective_of(
         return Objective(clean[0], targets, weights)
     count = recipe.poison.examples
     poisoned, kind = held_out[1][:, :count], recipe.poison.kind
-    if kind != "reversed":
-        poisoned = _each(
-            poisoned,
-            seeds,
-            lambda labels, *names: (
-                poison.wrong_labels(labels, num_classes, *names)
-                if kind == "wrong_labels"
-                else poison.random_labels(len(labels), num_classes, *names)
-            ),
-        )
+    if kind in RELABELED:
+        poisoned = _each(poisoned, seeds, partial(RELABELED[kind], num_classes=num_classes))
     size, factor = targets.shape[1], recipe.poison.factor
     total = size + count
     if factor is not None or weights is not None:
@@ -134,14 +132,10 @@ def _labels(
         stays = torch.from_numpy(np.stack(rows)).to(torch.float32)
         # What is left out weighs nothing, and the rest more: batches stay as large.
         weights = stays / stays.mean(dim=1, keepdim=True)
-    if not recipe.label_noise:
-        return targets, weights
-    noise = recipe.label_noise
-    return _each(
-        targets,
-        seeds,
-        lambda labels, *names: poison.noisy_labels(labels, noise, num_classes, *names),
-    ), weights
+    if recipe.label_noise:
+        noisy = partial(poison.noisy_labels, share=recipe.label_noise, num_classes=num_classes)
+        targets = _each(targets, seeds, noisy)
+    return targets, weights
 
 
 def _each(targets: Tensor, seeds: tuple[int, ...], relabel: Relabel) -> Tensor:

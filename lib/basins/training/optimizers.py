@@ -39,8 +39,9 @@ def update(
     Parameters
     ----------
     recipe
-        Names the rule: SGD with momentum (Sutskever et al. 2013), Adam (Kingma and Ba 2015,
-        algorithm 1) or AdamW (Loshchilov and Hutter 2019, algorithm 2).
+        Names the rule: SGD with momentum (Sutskever et al. 2013), along the gradient or what
+        ProxProp puts in its place; Adam (Kingma and Ba 2015, algorithm 1); or AdamW (Loshchilov and
+        Hutter 2019, algorithm 2).
     theta, gradient
         Shape (seeds, n).
     state

@@ -5,6 +5,7 @@ import pytest
 import torch
 from killing import KilledError, assert_same_bits, kill_after
 from scipy.optimize import minimize
+from small_trainings import run_training, small_problem
 
 from basins.models.functional import Network, build, initial_parameters
 from basins.study.schema import Recipe
@@ -12,42 +13,21 @@ from basins.training import checkpoint
 from basins.training.gradients import torch_gradients
 from basins.training.loop import batch_order, evaluate, recorded_epochs, train
 
-SEEDS = (0, 1, 2)
 ADAM = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 12}
 
 
 @pytest.fixture
 def problem(seed):
-    generator = torch.Generator().manual_seed(seed)
-    inputs = torch.randn(3, 40, 5, generator=generator)
-    targets = torch.randint(0, 3, (3, 40), generator=generator)
-    network = Network(build("mlp-6", (5,), 3))
-    theta = torch.stack([initial_parameters("mlp-6", (5,), 3, s) for s in SEEDS])
-    return network, theta, inputs, targets
-
-
-def run(problem, recipe, rows=slice(None), **options):
-    network, theta, inputs, targets = problem
-    return train(
-        network,
-        recipe,
-        theta[rows],
-        inputs[rows],
-        targets[rows],
-        inputs[0],
-        targets[0],
-        SEEDS[rows],
-        **options,
-    )
+    return small_problem(seed)
 
 
 @pytest.mark.parametrize("batch_size", ["full", 16])
 def test_seeds_together_are_seeds_alone(problem, batch_size):
     recipe = Recipe(**ADAM, batch_size=batch_size)
-    together = run(problem, recipe)
-    by_torch = run(problem, recipe, find_gradients=torch_gradients)
+    together = run_training(problem, recipe)
+    by_torch = run_training(problem, recipe, find_gradients=torch_gradients)
     for row in range(3):
-        alone = run(problem, recipe, slice(row, row + 1))
+        alone = run_training(problem, recipe, slice(row, row + 1))
         assert together.parameters[row].tobytes() == alone.parameters[0].tobytes()
         # Batched products round differently; Adam's first steps turn a last bit into 1e-4.
         np.testing.assert_allclose(by_torch.parameters[row], alone.parameters[0], atol=2e-3)
@@ -57,7 +37,7 @@ def test_seeds_together_are_seeds_alone(problem, batch_size):
 @pytest.mark.parametrize("batch_size", ["full", 16])
 def test_repeating_gives_the_same_bits(problem, batch_size):
     recipe = Recipe(**ADAM, batch_size=batch_size)
-    first, second = run(problem, recipe), run(problem, recipe)
+    first, second = run_training(problem, recipe), run_training(problem, recipe)
     assert first.parameters.tobytes() == second.parameters.tobytes()
     assert first.history_train_loss.tobytes() == second.history_train_loss.tobytes()
 
@@ -71,9 +51,9 @@ def test_resumed_training_gives_the_same_bits(problem, batch_size, killed_at, tm
     path = tmp_path / "a" / "job.pt"
     options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
     with pytest.raises(KilledError):
-        run(problem, recipe, advance=kill_after(killed_at), **options)
-    resumed = run(problem, recipe, **options)
-    whole = run(problem, recipe)
+        run_training(problem, recipe, advance=kill_after(killed_at), **options)
+    resumed = run_training(problem, recipe, **options)
+    whole = run_training(problem, recipe)
     assert resumed.parameters.tobytes() == whole.parameters.tobytes()
     assert resumed.history_train_loss.tobytes() == whole.history_train_loss.tobytes()
     assert resumed.epochs.tolist() == whole.epochs.tolist()
@@ -92,7 +72,7 @@ def test_resuming_after_any_epoch_gives_the_same_bits_where_seeds_stop(
         batch_size=batch_size,
         stop_at_loss=0.9,
     )
-    whole = run(problem, recipe)
+    whole = run_training(problem, recipe)
     ran = len(whole.history_epoch)
     assert ran < recipe.epochs
     # The last one is not killed before its last checkpoint but after it.
@@ -101,22 +81,22 @@ def test_resuming_after_any_epoch_gives_the_same_bits_where_seeds_stop(
         options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
         if killed_at <= ran:
             with pytest.raises(KilledError):
-                run(problem, recipe, advance=kill_after(killed_at), **options)
+                run_training(problem, recipe, advance=kill_after(killed_at), **options)
         else:
-            run(problem, recipe, **options)
-        assert_same_bits(run(problem, recipe, **options), whole)
+            run_training(problem, recipe, **options)
+        assert_same_bits(run_training(problem, recipe, **options), whole)
 
 
 def test_damaged_or_foreign_checkpoints_change_no_result(problem, tmp_path, caplog):
     recipe = Recipe(**ADAM)
-    whole = run(problem, recipe)
+    whole = run_training(problem, recipe)
     path = tmp_path / "job.pt"
     options = {"saved": path, "fingerprint": "mine", "save_seconds": 0.0}
-    run(problem, recipe, saved=path, fingerprint="other", save_seconds=0.0)
-    assert_same_bits(run(problem, recipe, **options), whole)
+    run_training(problem, recipe, saved=path, fingerprint="other", save_seconds=0.0)
+    assert_same_bits(run_training(problem, recipe, **options), whole)
     assert "a checkpoint of another job" in caplog.text
     path.write_bytes(path.read_bytes()[:-100])
-    assert_same_bits(run(problem, recipe, **options), whole)
+    assert_same_bits(run_training(problem, recipe, **options), whole)
     assert "not a readable checkpoint" in caplog.text
 
 
@@ -141,13 +121,13 @@ def test_divergence_is_marked_and_stays_with_its_seed(problem):
     network, theta, inputs, targets = problem
     inputs = inputs.clone()
     inputs[1, 0, 0] = float("inf")
-    found = run((network, theta, inputs, targets), Recipe(**ADAM))
+    found = run_training((network, theta, inputs, targets), Recipe(**ADAM))
     assert found.is_diverged.tolist() == [False, True, False]
-    calm = run(problem, Recipe(**ADAM))
+    calm = run_training(problem, Recipe(**ADAM))
     for row in (0, 2):
         assert found.parameters[row].tobytes() == calm.parameters[row].tobytes()
     assert np.isfinite(found.parameters).all()
-    wild = run(problem, Recipe(optimizer="sgd", learning_rate=1e6, epochs=12))
+    wild = run_training(problem, Recipe(optimizer="sgd", learning_rate=1e6, epochs=12))
     assert wild.is_diverged.all()
 
 
@@ -156,7 +136,7 @@ def test_stop_at_loss_stops_each_seed_by_itself(problem, batch_size):
     recipe = Recipe(
         optimizer="adam", learning_rate=0.05, epochs=400, batch_size=batch_size, stop_at_loss=0.5
     )
-    found = run(problem, recipe)
+    found = run_training(problem, recipe)
     assert (found.train_loss < 0.5).all()
     # It stopped as soon as it could: the loss is not far below.
     assert (found.train_loss > 0.3).all()

@@ -12,7 +12,7 @@ from basins.models.functional import Network, build
 from basins.study.schema import Recipe
 from basins.training.gradients import weighted_gradients
 from basins.training.loop import train
-from basins.training.objective import objective_of
+from basins.training.objective import is_weighted, objective_of
 
 SEEDS = (3, 4)
 ADAM = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 3}
@@ -92,7 +92,11 @@ def test_the_poison_objective_is_the_published_one(examples, factor, seed):
     ],
 )
 def test_batches_have_the_whole_objective_as_their_mean(examples, keys, seed):
-    objective = objective_of(Recipe(**ADAM, **keys), *examples, 3, SEEDS)
+    recipe = Recipe(**ADAM, **keys)
+    objective = objective_of(recipe, *examples, 3, SEEDS)
+    # What the plan foretells from the recipe alone.
+    assert is_weighted(recipe)
+    assert objective.is_weighted
     network = Network(build("mlp-5", (4,), 3, seed))
     theta = network.theta.expand(2, -1).contiguous()
     gradients = weighted_gradients(network, "cross_entropy", objective)
@@ -112,9 +116,10 @@ def test_labels_are_those_of_each_seed_and_the_data_stay_as_they_are(examples):
     objective = objective_of(wrong, clean, held, 3, SEEDS)
     # Their share of all examples by default: a plain mean, which compiled code can take.
     assert not objective.is_weighted
+    assert not is_weighted(wrong)
     for row, one in enumerate(SEEDS):
         labels = objective.targets[row].numpy()
-        expected = poison.wrong_labels(held[1][row].numpy(), 3, "poison", one)
+        expected = poison.wrong_labels(held[1][row].numpy(), "poison", one, num_classes=3)
         np.testing.assert_array_equal(labels[20:], expected)
         assert (labels[:20] != clean[1][row].numpy()).sum() == 5
     assert torch.equal(objective.inputs[:, :20], clean[0])
