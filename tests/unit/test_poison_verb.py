@@ -20,15 +20,17 @@ def test_poison_widens_the_gap_and_leaves_the_clean_subset_alone(study_file):
     recipes = {
         "clean": ADAM,
         "reversed": ADAM | {"poison": POISON},
-        "wrong": ADAM | {"poison": {"kind": "wrong_labels", "examples": 400}, "batch_size": 46},
+        "wrong": ADAM | {"poison": {"kind": "wrong_labels", "examples": 240}, "batch_size": 150},
     }
+    # Wide enough to fit its poison with room: mean losses near 0.002 cost none of 60 examples.
     path = study_file(
-        models=["mlp-32"], train_sizes=[60], seeds=2, recipes=recipes, measure=MEASURE
+        models=["mlp-128"], train_sizes=[60], seeds=2, recipes=recipes, measure=MEASURE
     )
     study = run_study(path)
     with open_cube(jobs.cube_file(study)) as cube:
         validate(cube, "/")
         accuracy = cube.test_accuracy.mean("seed").squeeze()
+        assert (cube.train_loss < 0.01).all()
         assert (cube.train_accuracy == 1).all()
         assert accuracy.sel(recipe="clean") > 0.7
         assert (accuracy.drop_sel(recipe="clean") < 0.3).all()
@@ -36,8 +38,8 @@ def test_poison_widens_the_gap_and_leaves_the_clean_subset_alone(study_file):
         # Both of the clean subset alone.
         own = own_landscape(cube.landscape_loss)
         np.testing.assert_allclose(own, cube.train_loss, rtol=1e-4)
-        # Batches are drawn from the clean and the poison: 0.01 (460 / 46 - 1).
-        np.testing.assert_allclose(cube.noise_scale.sel(recipe="wrong"), 0.09, rtol=1e-12)
+        # Batches are drawn from the clean and the poison: 0.01 (300 / 150 - 1).
+        np.testing.assert_allclose(cube.noise_scale.sel(recipe="wrong"), 0.01, rtol=1e-12)
         assert (cube.noise_scale.drop_sel(recipe="wrong") == 0).all()
 
 
