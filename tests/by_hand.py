@@ -27,7 +27,7 @@ def run_study(path, *how):
         )
         common = ["--study", path, "--job", job.id]
         if job.transform:
-            parent = jobs.minima_file(study, job.parent.id)
+            parent = jobs.minima_file(study, jobs.parent(study, job).id)
             data = ["--receipt", receipt, "--minima", parent]
             run("transform", *common, *data, "--output", places[0])
         else:

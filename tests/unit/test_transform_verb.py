@@ -50,7 +50,7 @@ def test_transformed_minima_are_measured_like_any_other(study_file):
     children = [job for job in jobs.expand(study) if job.transform]
     for job in children:
         with (
-            h5py.File(jobs.minima_file(study, job.parent.id)) as parent,
+            h5py.File(jobs.minima_file(study, jobs.parent(study, job).id)) as parent,
             h5py.File(jobs.minima_file(study, job.id)) as child,
         ):
             assert not np.array_equal(parent["parameters"], child["parameters"])
@@ -60,10 +60,59 @@ def test_transformed_minima_are_measured_like_any_other(study_file):
     first = parents[0]
     jobs.minima_file(study, first.id).unlink()
     left = remaining(study)
-    made = [job for job in children if job.parent == first]
+    made = [job for job in children if jobs.parent(study, job) == first]
     assert list(left.blocks["train"]) == [first]
     assert left.blocks["transform"] == dict.fromkeys(made, "train is done")
     assert set(left.blocks["volume"]) == {first, *made}
+
+
+def test_radial_coordinates_are_measured_around_each_minimum(study_file):
+    """Radii, curvature and gradients are those of the map, of every seed about its own centre."""
+    a, b = 0.5, 0.3
+    volume = {"directions": 30, "thresholds": [0.7], "coordinates": "weight"}
+    measure = {
+        "volume": volume | {"dtype": "float64", "estimators": ["rays", "laplace"]},
+        "flatness": ["spectrum", "sharpness", "norms"],
+        "planes": {"points": 3},
+    }
+    path = study_file(
+        models=["mlp-8"],
+        train_sizes=[20],
+        seeds=3,
+        seeds_per_job=2,
+        measure=measure,
+        transforms=[f"radial:{a}:{b}"],
+    )
+    study = run_study(path)
+    children = [job for job in jobs.expand(study) if job.transform]
+    assert [job.seeds for job in children] == [(0,), (1,), (2,)]
+    assert [jobs.parent(study, job).seeds for job in children] == [(0, 1), (0, 1), (2,)]
+    with open_cube(jobs.cube_file(study)) as cube:
+        own = cube.sel(landscape_size=20, train_size=20)
+        after = own.sel(recipe=f"adam@radial:{a}:{b}").drop_vars("recipe")
+        before = own.sel(recipe="adam").drop_vars("recipe")
+        for name in ("train_loss", "test_loss", "weight_norm", "epochs", "training_status"):
+            np.testing.assert_allclose(after[name], before[name], rtol=1e-5)
+        np.testing.assert_allclose(after.gradient_norm, before.gradient_norm * b**-a, rtol=1e-3)
+        np.testing.assert_allclose(
+            after.spectral_norm, before.spectral_norm * b ** (-2 * a), rtol=1e-5
+        )
+        assert np.isfinite(after.log_volume).all()
+        assert np.isfinite(after.sharpness_box).all()
+        assert (after.distance_from_start != before.distance_from_start).all()
+    for job in children:
+        origin = jobs.parent(study, job)
+        row = origin.seeds.index(job.seeds[0])
+        with (
+            h5py.File(jobs.rays_file(study, job.id)) as child,
+            h5py.File(jobs.rays_file(study, origin.id)) as parent,
+        ):
+            radius, r_max = np.exp(parent["log_radius"][row]), parent["r_max"][row]
+            assert (radius < r_max).all()
+            expected = (radius**2 + b) ** a * radius
+            np.testing.assert_allclose(np.exp(child["log_radius"][0]), expected, rtol=1e-4)
+            np.testing.assert_allclose(child["r_max"][0], (r_max**2 + b) ** a * r_max)
+    assert not any(remaining(study).blocks.values())
 
 
 def test_another_transform_makes_only_its_own_files(study_file):
@@ -84,9 +133,12 @@ def test_another_transform_makes_only_its_own_files(study_file):
         (
             {"transforms": ["rotation"]},
             "transforms.0: 'rotation' is not allowed: 'rotation' is not a transform; allowed are "
-            "alpha-scale:<alpha>, unit-rescaling:<spread>, permutation",
+            "alpha-scale:<alpha>, unit-rescaling:<spread>, permutation, radial:<a>:<b>",
         ),
         ({"transforms": ["alpha-scale:-1"]}, "alpha must be a finite number above 0, not -1"),
+        ({"transforms": ["radial:1"]}, "'radial:1' is not a transform; allowed are "),
+        ({"transforms": ["radial:-0.5:1"]}, "a must be a finite number above -0.5, not -0.5"),
+        ({"transforms": ["radial:1:0"]}, "b must be a finite number above 0, not 0"),
         ({"transforms": ["permutation", "permutation"]}, "'permutation' stands twice"),
         (
             {"transforms": ["alpha-scale:2"], "models": ["own_tanh:model"]},
@@ -130,7 +182,7 @@ def test_transform_of_a_foreign_file_or_of_a_trained_job_is_refused(study_file, 
 
 
 def test_transformed_jobs_are_found_by_their_names(study_file):
-    study = load_study(study_file(transforms=TRANSFORMS))
+    study = load_study(study_file(seeds=3, seeds_per_job=2, transforms=[*TRANSFORMS, "radial:1:1"]))
     assert {job.label for job in jobs.expand(study)} == set(jobs.recipe_labels(study))
     for job in jobs.expand(study):
         assert jobs.find(study, job.id) == job

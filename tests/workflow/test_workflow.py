@@ -176,6 +176,15 @@ def test_transform_asked_for_later_makes_and_measures_only_its_own_minima(tiny_r
     assert "Nothing to be done" in output
 
 
+def test_minima_in_coordinates_of_their_own_are_jobs_of_their_own(checkout):
+    study = checkout.edit_study(seeds=3, seeds_per_job=3, transforms=["radial:1:1"])
+    status, output = checkout.snakemake("--dry-run", study=study)
+    assert status == 0, output
+    counts = dict(re.findall(r"^(train|transform|rays) +(\d+)$", output, flags=re.MULTILINE))
+    assert int(counts["transform"]) == 3 * int(counts["train"])
+    assert int(counts["rays"]) == 4 * int(counts["train"])
+
+
 def test_impossible_transform_stops_the_workflow_before_any_job(checkout):
     study = checkout.edit_study(models=["resnet-8"], transforms=["permutation"])
     status, output = checkout.snakemake("--dry-run", study=study)

@@ -43,7 +43,7 @@ rule transform:
     """Change the minima of one job in a way that leaves their function as it was."""
     input:
         minima=lambda wildcards: jobs.minima_file(
-            STUDY, jobs.find(STUDY, wildcards.job).parent.id
+            STUDY, jobs.parent(STUDY, jobs.find(STUDY, wildcards.job)).id
         ),
         receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
     output:

@@ -59,9 +59,9 @@ def by_alpha(cube: xr.Dataset) -> xr.Dataset:
     alphas: dict[str, dict[float, str]] = {}
     for label in map(str, cube.recipe.values):
         recipe, transform = parse_recipe_label(label)
-        kind, alpha = parse_transform(transform) if transform else ("alpha-scale", 1.0)
+        kind, numbers = parse_transform(transform) if transform else ("alpha-scale", (1.0,))
         if kind == "alpha-scale":
-            alphas.setdefault(recipe, {})[alpha] = label
+            alphas.setdefault(recipe, {})[numbers[0]] = label
     chosen = next((labels for labels in alphas.values() if len(labels) > 1), None)
     if chosen is None:
         raise ValueError("recipe: the cube holds no minimum under alpha-scale, see `transforms:`")

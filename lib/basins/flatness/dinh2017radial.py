@@ -162,6 +162,15 @@ class RadialNetwork(nn.Module):
         self.a, self.b = a, b
         self.register_buffer("center", center)
 
+    def moved(self, theta: Tensor) -> Tensor:
+        """Return where parameters of the network, shape (n,), lie in these coordinates."""
+        change = Radial(self.center.double().cpu().numpy(), self.a, self.b)
+        return torch.from_numpy(change.center + change.forward(theta.double().cpu().numpy()))
+
+    def reach(self, distance: float) -> float:
+        """Return how far from the centre lies in these coordinates what was at a distance."""
+        return float((distance**2 + self.b) ** self.a * distance)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs of the network at theta."""
         named = dict(self.module.named_parameters())

@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils import vector_to_parameters
 
 from basins import streams
+from basins.flatness.dinh2017radial import RadialNetwork
 from basins.flatness.linear_maps import Permutation, Rescaling, check_order
 from basins.flatness.weight_layers import (
     ALIKE,
@@ -24,7 +27,7 @@ from basins.flatness.weight_layers import (
     weight_layers,
 )
 from basins.models.functional import Network
-from basins.study.transform import parse_transform
+from basins.study.transform import is_around_minimum, parse_transform
 
 Array = NDArray[np.float64]
 # (network, example_shape, theta (n,), *stream names) -> theta of the same function, (n,).
@@ -202,20 +205,50 @@ def named_transform(text: str) -> Transform:
     return partial(_transformed, *parse_transform(text))
 
 
+def in_coordinates(network: Network, transform: str, theta: Tensor) -> Network:
+    """Return the network of which a transformed minimum is one: itself, if parameters changed.
+
+    Under ``radial:<a>:<b>`` they stay and the coordinates change, see `RadialNetwork`.
+
+    Parameters
+    ----------
+    network
+        As it was trained; its own parameters become those of the minimum.
+    transform
+        A study's name for one, or ''.
+    theta
+        The minimum, shape (n,).
+
+    Examples
+    --------
+    >>> from torch import nn, tensor
+    >>> line = in_coordinates(Network(nn.Linear(1, 1)), "radial:1:1", tensor([3.0, 0.0]))
+    >>> line.apply(tensor([5.0, 0.0]), tensor([[1.0]]))
+    tensor([[4.]])
+    """
+    if not is_around_minimum(transform):
+        return network
+    vector_to_parameters(theta, network.module.parameters())
+    return Network(RadialNetwork(network.module, *parse_transform(transform)[1]))
+
+
 def _transformed(
     kind: str,
-    number: float,
+    numbers: tuple[float, ...],
     network: Network,
     example_shape: tuple[int, ...],
     theta: Array,
     *names: streams.Name,
 ) -> Array:
+    if kind == "radial":
+        # The minimum is its own centre: the coordinates around it change, not it.
+        return theta
     if kind == "alpha-scale":
-        return alpha_scale(network, number).apply(theta)
+        return alpha_scale(network, numbers[0]).apply(theta)
     units = [layer.num_units for layer in weight_layers(network)[:-1]]
     if kind == "unit-rescaling":
         logs = [streams.normals(*names, kind, k, count=count) for k, count in enumerate(units)]
-        factors = [np.exp(number * part) for part in logs]
+        factors = [np.exp(numbers[0] * part) for part in logs]
         return unit_rescaling(network, example_shape, factors).apply(theta)
     for index, count in enumerate(units):
         order = streams.permutation(*names, kind, index, size=count)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from basins import device as devices
 from basins.datasets import load as datasets
+from basins.flatness.transforms import in_coordinates
 from basins.losses import num_outputs
 from basins.models.functional import Network, build
 from basins.models.linear_start import linear_start
@@ -112,9 +113,12 @@ def data_facts(name: str, root: str | None = None) -> DataFacts:
 
 
 @functools.cache
-def network_cost(model: str, input_shape: tuple[int, ...], outputs: int) -> NetworkCost:
+def network_cost(
+    model: str, input_shape: tuple[int, ...], outputs: int, transform: str = ""
+) -> NetworkCost:
     """Return what a forward pass of a model takes, by running one and watching its layers."""
-    return module_cost(build(model, input_shape, outputs, 0), input_shape)
+    network = Network(build(model, input_shape, outputs, 0))
+    return module_cost(in_coordinates(network, transform, network.theta).module, input_shape)
 
 
 def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
@@ -180,4 +184,4 @@ def job_network(study: Study, job: jobs.Job) -> tuple[NetworkCost, DataFacts]:
     """Return the network and the data set of a job."""
     facts = data_facts(job.dataset, study.data_root)
     outputs = num_outputs(study.recipes[job.recipe].loss, facts.num_classes)
-    return network_cost(job.model, facts.input_shape, outputs), facts
+    return network_cost(job.model, facts.input_shape, outputs, job.transform), facts

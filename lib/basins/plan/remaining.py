@@ -68,7 +68,7 @@ def remaining(study: Study) -> Remaining:
     blocks: dict[str, dict[jobs.Job, str]] = {verb: {} for verb in jobs.verbs(study)}
     for job in jobs.expand(study):
         above = "its data set is fetched" if job.dataset in fetched else ""
-        if job.transform and job.parent in blocks["train"]:
+        if job.transform and jobs.parent(study, job) in blocks["train"]:
             above = "train is done"
         for verb in jobs.verbs_of(study, job):
             reason = _reason(study, job, verb, changed) or above

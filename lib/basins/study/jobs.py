@@ -3,12 +3,12 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from basins.study.schema import Study, StudyError
-from basins.study.transform import parse_transform
+from basins.study.transform import is_around_minimum, parse_transform
 
 RESULTS = Path("results")
 
@@ -57,11 +57,6 @@ class Job:
         return recipe_label(self.recipe, self.transform)
 
     @property
-    def parent(self) -> "Job":
-        """The job whose minima are transformed."""
-        return replace(self, transform="")
-
-    @property
     def id(self) -> str:
         """The job's name in paths: model/dataset/recipe[@transform]/n<train size>/seeds-<seeds>."""
         block = list(range(self.seeds[0], self.seeds[-1] + 1))
@@ -75,11 +70,6 @@ class Job:
 
 def expand(study: Study) -> list[Job]:
     """Return the jobs of a study; together they hold each of its minima exactly once."""
-    seeds = sorted(study.seeds)
-    blocks = [
-        tuple(seeds[start : start + study.seeds_per_job])
-        for start in range(0, len(seeds), study.seeds_per_job)
-    ]
     return [
         Job(model, dataset, recipe, train_size, block, transform)
         for model in study.models
@@ -87,8 +77,21 @@ def expand(study: Study) -> list[Job]:
         for recipe in study.recipes
         for transform in ("", *study.transforms)
         for train_size in study.train_sizes
-        for block in blocks
+        for block in blocks(study, transform)
     ]
+
+
+def blocks(study: Study, transform: str = "") -> list[tuple[int, ...]]:
+    """Return the seeds of each job, increasing; one by one where each has its own coordinates."""
+    seeds = sorted(study.seeds)
+    size = 1 if is_around_minimum(transform) else study.seeds_per_job
+    return [tuple(seeds[start : start + size]) for start in range(0, len(seeds), size)]
+
+
+def parent(study: Study, job: Job) -> Job:
+    """Return the job that trains the minima which `job` transforms."""
+    block = next(seeds for seeds in blocks(study) if job.seeds[0] in seeds)
+    return Job(job.model, job.dataset, job.recipe, job.train_size, block)
 
 
 def recipe_label(recipe: str, transform: str = "") -> str:
@@ -138,11 +141,8 @@ def _jobs_of(
     study: Study, model: str, dataset: str, recipe: str, train_size: int, seed: int
 ) -> list[Job]:
     """Return the jobs that hold one seed; there is one unless two names look alike in paths."""
-    seeds = sorted(study.seeds)
-    if seed not in seeds or train_size not in study.train_sizes:
+    if train_size not in study.train_sizes:
         return []
-    start = seeds.index(seed) // study.seeds_per_job * study.seeds_per_job
-    block = tuple(seeds[start : start + study.seeds_per_job])
     return [
         Job(m, d, r, train_size, block, transform)
         for m in study.models
@@ -152,6 +152,8 @@ def _jobs_of(
         for r in study.recipes
         for transform in ("", *study.transforms)
         if path_name(recipe_label(r, transform)) == recipe
+        for block in blocks(study, transform)
+        if seed in block
     ]
 
 

@@ -377,6 +377,6 @@ class Study(Strict):
         default=[],
         description="changes that leave a network's function as it was, each applied to every "
         "minimum and measured like it, as recipe `<recipe>@<transform>`: `alpha-scale:<alpha>`, "
-        "`unit-rescaling:<spread>`, `permutation`",
+        "`unit-rescaling:<spread>`, `permutation`, `radial:<a>:<b>`",
     )
     measure: Measure = Field(description="what is measured")

@@ -2,19 +2,25 @@
 
 import math
 
-NUMBERS = {"alpha-scale": "alpha", "unit-rescaling": "spread"}  # of transforms that take one
-BARE = ("permutation",)
+# The numbers that each takes, and what each must be above.
+NUMBERS = {
+    "alpha-scale": {"alpha": 0.0},
+    "unit-rescaling": {"spread": 0.0},
+    "permutation": {},
+    "radial": {"a": -0.5, "b": 0.0},
+}
 
 
-def parse_transform(text: str) -> tuple[str, float]:
-    """Return the kind of a transform and its number, 0 where there is none.
+def parse_transform(text: str) -> tuple[str, tuple[float, ...]]:
+    """Return the kind of a transform and its numbers.
 
     Parameters
     ----------
     text
         ``alpha-scale:<alpha>``: first weight layer times alpha, last over it.
         ``unit-rescaling:<spread>``: of all hidden units by lognormal factors, the spread that of
-        their logarithms. ``permutation``: of all hidden units.
+        their logarithms. ``permutation``: of all hidden units. ``radial:<a>:<b>``: coordinates
+        (|theta - minimum|^2 + b)^a (theta - minimum) around each minimum.
 
     Raises
     ------
@@ -24,21 +30,35 @@ def parse_transform(text: str) -> tuple[str, float]:
     Examples
     --------
     >>> parse_transform("alpha-scale:0.5")
-    ('alpha-scale', 0.5)
+    ('alpha-scale', (0.5,))
     """
-    kind, colon, number = text.partition(":")
-    if kind in BARE and not colon:
-        return kind, 0.0
-    if kind in NUMBERS and colon:
+    kind, *given = text.split(":")
+    if kind not in NUMBERS or len(given) != len(NUMBERS[kind]):
+        allowed = ", ".join(
+            ":".join([kind, *(f"<{name}>" for name in names)]) for kind, names in NUMBERS.items()
+        )
+        raise ValueError(f"{text!r} is not a transform; allowed are {allowed}")
+    values = []
+    for number, (name, bound) in zip(given, NUMBERS[kind].items(), strict=True):
         try:
             value = float(number)
         except ValueError:
             value = math.nan
-        if math.isfinite(value) and value > 0:
-            return kind, value
-        raise ValueError(
-            f"{text!r} is not possible: {NUMBERS[kind]} must be a finite number above 0, "
-            f"not {number}"
-        )
-    allowed = ", ".join([f"{key}:<{value}>" for key, value in NUMBERS.items()] + [*BARE])
-    raise ValueError(f"{text!r} is not a transform; allowed are {allowed}")
+        if not (math.isfinite(value) and value > bound):
+            raise ValueError(
+                f"{text!r} is not possible: {name} must be a finite number above {bound:g}, "
+                f"not {number}"
+            )
+        values.append(value)
+    return kind, tuple(values)
+
+
+def is_around_minimum(text: str) -> bool:
+    """Tell whether a transform is of coordinates around one minimum: other for each of a job.
+
+    Examples
+    --------
+    >>> is_around_minimum("radial:1:1"), is_around_minimum("permutation"), is_around_minimum("")
+    (True, False, False)
+    """
+    return bool(text) and parse_transform(text)[0] == "radial"

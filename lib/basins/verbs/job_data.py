@@ -1,6 +1,7 @@
 """What a job works on: its study, data, network and examples, as the study names them."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from basins.datasets import load as datasets
 from basins.datasets.scratch import local_root
 from basins.datasets.subsets import Data
 from basins.directions.coordinates import default_r_max, scaling
-from basins.flatness.transforms import named_transform
+from basins.flatness.dinh2017radial import RadialNetwork
+from basins.flatness.transforms import in_coordinates, named_transform
 from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
 from basins.models.mlp import layer_widths
@@ -69,7 +71,10 @@ def trained(
         parameters = file["parameters"][()]
     data = load(study, block.dataset)
     datasets.check_receipt(data, receipt)
-    return data, network_of(block, data, study.recipes[block.recipe].loss), parameters
+    network = network_of(block, data, study.recipes[block.recipe].loss)
+    check_network(study, network, data.input_shape)
+    network = in_coordinates(network, block.transform, torch.from_numpy(parameters[0]))
+    return data, network, parameters
 
 
 def diverged(study: Study, block: jobs.Job, minima: Path) -> NDArray[np.bool_]:
@@ -105,8 +110,19 @@ def minima_of(
                 tuple(study.landscape_sizes),
                 study.recipes[block.recipe].loss,
             ),
-            r_max=settings.r_max or default_r_max(anchor, scale),
+            r_max=settings.r_max or _default_r_max(network, anchor, scale),
         )
+
+
+def _default_r_max(
+    network: Network, anchor: NDArray[np.float64], scale: NDArray[np.float64]
+) -> float:
+    """Return where basins end if nobody says, in other coordinates about as far out as in these."""
+    r_max = default_r_max(anchor, scale)
+    if not isinstance(network.module, RadialNetwork):
+        return r_max
+    unit = math.sqrt(float(np.square(scale).mean()))
+    return network.module.reach(unit * r_max) / unit
 
 
 def check_network(study: Study, network: Network, example_shape: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from basins.cube.provenance import Clock
 from basins.cube.spectrum_table import SPECTRUM
 from basins.cube.variable import MINIMUM, Variable
 from basins.datasets.subsets import Data
+from basins.flatness.dinh2017radial import RadialNetwork
 from basins.flatness.of_minima import CURVATURES, Arrays, Request, Surveyed, measure_minima
 from basins.flatness.rivals import Compared, measure_rivals
 from basins.flatness.robustness import Examples
@@ -27,7 +28,6 @@ from basins.study.schema import Study
 from basins.training import checkpoint
 from basins.verbs.job_data import (
     batched,
-    check_network,
     diverged,
     find,
     initial,
@@ -45,7 +45,6 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     device = devices.set_up(found.device, found.threads)
     clock = Clock("flatness", device, "float64")
     data, network, parameters = trained(found, block, receipt, minima)
-    check_network(found, network, data.input_shape)
     is_diverged = diverged(found, block, minima)
     fingerprint = jobs.fingerprint(found, block.id, "flatness")
     saved = jobs.checkpoint_file(found, block.id, "flatness")
@@ -70,6 +69,8 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
             arrays = measure_minima(network, surveyed, request, advance)
             arrays |= on_test(network, surveyed, data, request)
             starts = [initial(found, block, data, loss, seed) for seed in block.seeds[first:]]
+            if isinstance(network.module, RadialNetwork):
+                starts = [network.module.moved(start) for start in starts]
             arrays |= others(found, network, surveyed, starts, data)
             done.append(arrays)
             checkpoint.save(saved, key, {"minima": [_tensors(one) for one in done]})
