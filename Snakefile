@@ -15,6 +15,7 @@ include: "workflow/rules/study.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/landscape.smk"
 include: "workflow/rules/cube.smk"
 include: "workflow/rules/figures.smk"
 
@@ -24,7 +25,7 @@ rule all:
     input:
         cube=jobs.cube_file(STUDY),
         figures=expand(
-            jobs.figure_file(STUDY, "{name}", "png"), name=jobs.figures(STUDY)
+            jobs.figure_file(STUDY, "{name}", "png"), name=figure_names.figures(STUDY)
         ),
     params:
         summary=lambda wildcards: summary(),

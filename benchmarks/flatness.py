@@ -34,7 +34,7 @@ from basins.flatness.of_minima import Survey, Surveyed
 from basins.models.functional import Network, build
 from basins.models.mlp import layer_widths
 from basins.rays.landscapes import Landscapes
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.loop import train
 
 Array = NDArray[np.float64]

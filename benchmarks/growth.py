@@ -22,7 +22,7 @@ from basins.models.functional import Network, build
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, measure_rays
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.loop import train
 
 FEATURES, CLASSES = 64, 10

@@ -13,7 +13,7 @@ from pathlib import Path
 from table import options, report
 
 from basins.plan.price import pricer_of
-from basins.study import jobs
+from basins.study import figure_names, jobs
 from basins.study.load import load_study
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     pairs += [("cube", pricer.cube(), jobs.benchmark_file(study, "cube", "all"))]
     pairs += [
         ("figure", pricer.figure(), jobs.benchmark_file(study, "figure", name))
-        for name in jobs.FIGURES
+        for name in figure_names.FIGURES
     ]
     rows: list[dict[str, object]] = []
     totals = [0.0, 0.0]

@@ -37,7 +37,7 @@ from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.torch_path import TorchEvaluator
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.loop import train
 
 MODELS = {

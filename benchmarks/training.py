@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from basins.datasets.load import load
 from basins.models.functional import Network, build
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.loop import train
 
 CASES = (("mlp-32", 20), ("mlp-32", 200), ("mlp-32", 1200), ("mlp-64-32", 20), ("mlp-64-32", 1200))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from basins import verbs
-from basins.study.jobs import FIGURES
+from basins.study.figure_names import FIGURES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lib" / "basins"

@@ -23,7 +23,7 @@ from basins.flatness.transforms import named_transform
 from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator
-from basins.study.schema import FlatnessOptions
+from basins.study.measure_keys import FlatnessOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "invariance.md"
 TRANSFORMS = ["alpha-scale:4", "unit-rescaling:0.5", "permutation"]

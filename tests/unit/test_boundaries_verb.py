@@ -47,7 +47,7 @@ def test_the_cube_holds_outputs_and_examples(study_file, loss, outputs):
             np.testing.assert_array_equal(points[: job.train_size], data.inputs[chosen])
             np.testing.assert_array_equal(one.point_class[: job.train_size], data.targets[chosen])
             assert np.isnan(points[job.train_size :]).all()
-            written = jobs.boundaries_file(study, job.id).stat().st_size
+            written = jobs.job_file(study, job.id, "boundaries").stat().st_size
             assert written / 1.5 < memory.result_bytes(study, job, "boundaries") < 1.5 * written
     files = ["--png", "a.png", "--pdf", "a.pdf"]
     run("figure", "--cube", jobs.cube_file(study), "--name", "decision_boundaries", *files)

@@ -172,7 +172,7 @@ def test_models_with_many_nodes_and_with_few_share_a_cube(study_file):
     run("cube", "--study", "study.yaml", "--output", again)
     assert again.read_bytes() == jobs.cube_file(study).read_bytes()
     for job in jobs.expand(study):
-        written = jobs.flatness_file(study, job.id).stat().st_size
+        written = jobs.job_file(study, job.id, "flatness").stat().st_size
         foretold = memory.result_bytes(study, job, "flatness")
         assert written / 1.5 < foretold < 1.5 * written
 
@@ -180,7 +180,7 @@ def test_models_with_many_nodes_and_with_few_share_a_cube(study_file):
 def test_flatness_of_an_older_version_is_one_sentence(study_file, capsys):
     path = study_file(train_sizes=[20], seeds=1, measure=asking("spectrum", "sharpness"))
     study = run_study(path)
-    victim = jobs.flatness_file(study, jobs.expand(study)[0].id)
+    victim = jobs.job_file(study, jobs.expand(study)[0].id, "flatness")
     written = victim.stat().st_size
     foretold = memory.result_bytes(study, jobs.expand(study)[0], "flatness")
     assert written / 1.5 < foretold < 1.5 * written
@@ -212,7 +212,7 @@ def test_a_killed_survey_resumes_from_its_checkpoint(study_file, monkeypatch):
     # The third minimum alone, in its landscapes and on the test set.
     assert len(measured) == 2
     assert not jobs.checkpoint_file(study, job, "flatness").exists()
-    with h5py.File("again.h5") as again, h5py.File(jobs.flatness_file(study, job)) as first:
+    with h5py.File("again.h5") as again, h5py.File(jobs.job_file(study, job, "flatness")) as first:
         assert set(again["spectrum"]) == set(first["spectrum"])
         for name in [*first, *(f"spectrum/{name}" for name in first["spectrum"])]:
             if isinstance(first[name], h5py.Dataset):

@@ -17,7 +17,7 @@ from basins.landscape.li2018planes import filter_normalized
 from basins.models.functional import Network, build
 from basins.plan import memory
 from basins.study import jobs
-from basins.study.schema import PlaneMeasure
+from basins.study.measure_keys import PlaneMeasure
 
 VOLUME = {"directions": 12, "thresholds": [0.5]}
 
@@ -61,7 +61,7 @@ def test_the_cube_holds_losses_of_the_plane(study_file):
         }
         assert "planes" in jobs_noted
     for job in jobs.expand(study):
-        written = jobs.planes_file(study, job.id).stat().st_size
+        written = jobs.job_file(study, job.id, "planes").stat().st_size
         assert written / 1.5 < memory.result_bytes(study, job, "planes") < 1.5 * written
     for name in ("loss_planes", "loss_surfaces", "loss_lines"):
         run("figure", "--cube", path, "--name", name, "--png", "a.png", "--pdf", "a.pdf")
@@ -87,7 +87,7 @@ def test_a_killed_verb_resumes_with_the_minimum_it_was_at(study_file, monkeypatc
     run(*arguments)
     assert len(saved) == 3
     assert not jobs.checkpoint_file(study, job, "planes").exists()
-    with h5py.File("again.h5") as again, h5py.File(jobs.planes_file(study, job)) as first:
+    with h5py.File("again.h5") as again, h5py.File(jobs.job_file(study, job, "planes")) as first:
         np.testing.assert_array_equal(again["plane_loss"][()], first["plane_loss"][()])
 
 

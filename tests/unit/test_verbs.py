@@ -385,7 +385,7 @@ def test_killed_estimate_resumes_from_its_checkpoint(study_file, monkeypatch):
     # Two seeds, two thresholds, three estimators: twelve volumes, eight of which were there.
     assert len(measured) == 12 - 8
     assert not saved.exists()
-    with h5py.File("again.h5") as again, h5py.File(jobs.estimates_file(study, job)) as first:
+    with h5py.File("again.h5") as again, h5py.File(jobs.job_file(study, job, "estimate")) as first:
         for name in first:
             if isinstance(first[name], h5py.Dataset):
                 assert np.array_equal(again[name][()], first[name][()], equal_nan=True), name

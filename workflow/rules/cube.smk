@@ -9,29 +9,13 @@ rule cube:
     """Merge all job files, one at a time, into the study's cube."""
     input:
         receipts=[jobs.dataset_file(STUDY, name) for name in STUDY.datasets],
-        minima=[jobs.minima_file(STUDY, job.id) for job in jobs.expand(STUDY)],
-        rays=[jobs.rays_file(STUDY, job.id) for job in jobs.expand(STUDY)],
-        volumes=[jobs.volumes_file(STUDY, job.id) for job in jobs.expand(STUDY)],
-        estimates=[
-            jobs.estimates_file(STUDY, job.id)
-            for job in jobs.expand(STUDY)
-            if jobs.asking_estimators(STUDY)
-        ],
-        flatness=[
-            jobs.flatness_file(STUDY, job.id)
-            for job in jobs.expand(STUDY)
-            if STUDY.measure.flatness
-        ],
-        planes=[
-            jobs.planes_file(STUDY, job.id)
-            for job in jobs.expand(STUDY)
-            if STUDY.measure.planes
-        ],
-        boundaries=[
-            jobs.boundaries_file(STUDY, job.id)
-            for job in jobs.expand(STUDY)
-            if STUDY.measure.boundaries
-        ],
+        minima=jobs.job_files(STUDY, "train"),
+        rays=jobs.job_files(STUDY, "rays"),
+        volumes=jobs.job_files(STUDY, "volume"),
+        estimates=jobs.job_files(STUDY, "estimate"),
+        flatness=jobs.job_files(STUDY, "flatness"),
+        planes=jobs.job_files(STUDY, "planes"),
+        boundaries=jobs.job_files(STUDY, "boundaries"),
     output:
         cube=jobs.cube_file(STUDY),
     log:

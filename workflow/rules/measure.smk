@@ -1,9 +1,9 @@
-"""Measuring: minima -> rays -> volumes, minima -> estimates, minima -> flatness, planes, boundaries.
+"""Measuring: minima -> rays -> volumes, minima -> estimates, minima -> flatness.
 
 Requires: STUDY, minima, and the receipt of the job's data set.
 Provides: radii of every minimum in every landscape (expensive, done once), the volumes computed
           from them (cheap), and if named volumes by estimators that ask the network again, and
-          sharpness and curvature, losses in planes, and decision boundaries.
+          sharpness and curvature.
 """
 
 
@@ -78,7 +78,7 @@ rule estimate:
         minima=jobs.minima_file(STUDY, "{job}"),
         receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
     output:
-        estimates=jobs.estimates_file(STUDY, "{job}"),
+        estimates=jobs.job_file(STUDY, "{job}", "estimate"),
     log:
         jobs.log_file(STUDY, "estimate", "{job}"),
     benchmark:
@@ -113,7 +113,7 @@ rule flatness:
         minima=jobs.minima_file(STUDY, "{job}"),
         receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
     output:
-        flatness=jobs.flatness_file(STUDY, "{job}"),
+        flatness=jobs.job_file(STUDY, "{job}", "flatness"),
     log:
         jobs.log_file(STUDY, "flatness", "{job}"),
     benchmark:
@@ -139,75 +139,4 @@ rule flatness:
         " --receipt {input.receipt:q}"
         " --minima {input.minima:q}"
         " --output {output.flatness:q}"
-        " --log {log:q}"
-
-
-rule planes:
-    """Compute losses in a random plane through each minimum of one job, in every landscape."""
-    input:
-        minima=jobs.minima_file(STUDY, "{job}"),
-        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
-    output:
-        planes=jobs.planes_file(STUDY, "{job}"),
-    log:
-        jobs.log_file(STUDY, "planes", "{job}"),
-    benchmark:
-        jobs.benchmark_file(STUDY, "planes", "{job}")
-    conda:
-        "../../environment.yml"
-    threads: STUDY.threads
-    resources:
-        mem_mb=lambda wildcards, attempt: attempt * ask("planes", wildcards.job).mem_mb,
-        runtime=lambda wildcards, attempt: attempt
-        * ask("planes", wildcards.job).minutes,
-        gpu=GPUS,
-    params:
-        study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "planes"),
-    message:
-        "Computing planes of {wildcards.job}"
-    shell:
-        "basins planes"
-        " --study {params.study:q}"
-        " --job {wildcards.job:q}"
-        " --receipt {input.receipt:q}"
-        " --minima {input.minima:q}"
-        " --output {output.planes:q}"
-        " --log {log:q}"
-
-
-rule boundaries:
-    """Compute where the minima of one job draw the line between two classes."""
-    input:
-        minima=jobs.minima_file(STUDY, "{job}"),
-        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
-    output:
-        boundaries=jobs.boundaries_file(STUDY, "{job}"),
-    log:
-        jobs.log_file(STUDY, "boundaries", "{job}"),
-    benchmark:
-        jobs.benchmark_file(STUDY, "boundaries", "{job}")
-    conda:
-        "../../environment.yml"
-    threads: STUDY.threads
-    resources:
-        mem_mb=lambda wildcards, attempt: attempt
-        * ask("boundaries", wildcards.job).mem_mb,
-        runtime=lambda wildcards, attempt: attempt
-        * ask("boundaries", wildcards.job).minutes,
-        gpu=GPUS,
-    params:
-        study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(
-            STUDY, wildcards.job, "boundaries"
-        ),
-    message:
-        "Computing boundaries of {wildcards.job}"
-    shell:
-        "basins boundaries"
-        " --study {params.study:q}"
-        " --job {wildcards.job:q}"
-        " --receipt {input.receipt:q}"
-        " --minima {input.minima:q}"
-        " --output {output.boundaries:q}"
         " --log {log:q}"

@@ -10,7 +10,8 @@ from basins.cube.read import open_job
 from basins.cube.spectrum_table import SPECTRUM_BY_MEASURE
 from basins.cube.variable import Variable
 from basins.study import jobs
-from basins.study.schema import BoundaryMeasure, PlaneMeasure, Study
+from basins.study.measure_keys import BoundaryMeasure, PlaneMeasure
+from basins.study.schema import Study
 
 VERBS = {
     "minima": "train",

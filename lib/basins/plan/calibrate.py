@@ -25,7 +25,7 @@ from basins.plan.starts import with_starts
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, RaySet, measure_rays
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.loop import train
 from basins.volume import hmc
 from basins.volume.from_rays import volumes

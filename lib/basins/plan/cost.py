@@ -18,8 +18,9 @@ from basins.flatness.robustness import STEPS as PGD_STEPS
 from basins.plan.networks import NO_LAYER, NetworkCost, job_network
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
+from basins.study.recipe_keys import Recipe
 from basins.study.recipes import trained_on
-from basins.study.schema import Recipe, Study
+from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.objective import is_misled, is_weighted
 from basins.volume.shapes import MAX_FULL, RANK

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from basins.cube import stale
-from basins.study import jobs
+from basins.study import figure_names, jobs
 from basins.study.load import load_study
 from basins.study.schema import Study, StudyError
 
@@ -77,7 +77,9 @@ def remaining(study: Study) -> Remaining:
                 above = f"{verb} is done"
     is_same = not any(blocks.values())
     has_cube = is_same and jobs.cube_file(study).is_file()
-    missing = [name for name in jobs.figures(study) if not has_cube or not _has_figure(study, name)]
+    missing = [
+        name for name in figure_names.figures(study) if not has_cube or not _has_figure(study, name)
+    ]
     return Remaining(blocks, fetched, has_cube, missing)
 
 

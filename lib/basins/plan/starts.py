@@ -9,7 +9,7 @@ from pathlib import Path
 
 from basins.plan import cost, memory
 from basins.plan.calibration import Calibration
-from basins.study import jobs
+from basins.study import figure_names, jobs
 from basins.study.load import parse_study, save_study
 from basins.study.schema import Study
 
@@ -72,7 +72,7 @@ def _micro_jobs(study: Study) -> list[tuple[str, list[str]]]:
             listed.append((verb, [*common, "--job", job.id, *given[verb], *written]))
     figure = ["--png", "figure.png", "--pdf", "figure.pdf"]
     listed.append(("cube", [*common, "--output", str(cube)]))
-    listed.append(("figure", ["--cube", str(cube), "--name", jobs.FIGURES[0], *figure]))
+    listed.append(("figure", ["--cube", str(cube), "--name", figure_names.FIGURES[0], *figure]))
     return listed
 
 

@@ -6,20 +6,16 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from basins.study.schema import (
-    Augmentation,
+from basins.study.keys import Strict
+from basins.study.measure_keys import (
     BoundaryMeasure,
     FlatnessOptions,
     Measure,
     PlaneMeasure,
-    Poison,
-    Recipe,
-    Sam,
-    Strict,
-    Study,
     VolumeMeasure,
-    WarmStart,
 )
+from basins.study.recipe_keys import Augmentation, Poison, Recipe, Sam, WarmStart
+from basins.study.schema import Study
 
 SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("A study", Study, ""),
@@ -43,7 +39,7 @@ One file a study; the first comment says what question it answers. Run one with
 
 Unknown keys, wrong types and impossible values stop the run with one sentence before anything is
 written; `basins check config/<study>.yaml` does only that check. The tables below are generated
-from `lib/basins/study/schema.py` by `make generate`.
+from the records in `lib/basins/study/` by `make generate`.
 """
 
 

@@ -8,30 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from basins.study.schema import Study, StudyError
-from basins.study.transform import is_around_minimum, parse_transform
+from basins.study.transform import is_around_minimum
 
 RESULTS = Path("results")
-
-# Which of them a study is drawn as, `figures` says.
-FIGURES = (
-    "volume_by_train_size",
-    "landscape_matrix",
-    "accuracy_by_train_size",
-    "volume_by_accuracy",
-    "power_law",
-    "volume_by_estimator",
-    "rank_correlations",
-    "spectral_density",
-    "accuracy_by_batch_size",
-    "measures_by_recipe",
-    "measures_by_alpha",
-    "radial_reparametrization",
-    "volume_by_gap",
-    "decision_boundaries",
-    "loss_planes",
-    "loss_surfaces",
-    "loss_lines",
-)
+# Where verbs write that have not given a folder their own name.
+FOLDERS = {"train": "minima", "transform": "minima", "volume": "volumes", "estimate": "estimates"}
 
 # What a job's id looks like, for the workflow's wildcard.
 JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
@@ -157,26 +138,6 @@ def _jobs_of(
     ]
 
 
-def figures(study: Study) -> tuple[str, ...]:
-    """Return the names of the figures that are drawn of a study: those that it has numbers for."""
-    has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
-    measures, has_planes = study.measure.flatness, study.measure.planes is not None
-    is_drawn = {
-        "rank_correlations": bool(measures),
-        "spectral_density": "spectrum" in measures,
-        "accuracy_by_batch_size": len(study.recipes) > 1,
-        "measures_by_recipe": len(study.recipes) > 1,
-        "measures_by_alpha": has_alpha,
-        "volume_by_gap": any(recipe.poison for recipe in study.recipes.values()),
-        "decision_boundaries": study.measure.boundaries is not None,
-        "loss_planes": has_planes,
-        "loss_surfaces": has_planes,
-        "loss_lines": has_planes,
-        "radial_reparametrization": has_alpha and "spectrum" in measures,
-    }
-    return tuple(name for name in FIGURES if is_drawn.get(name, True))
-
-
 def verbs(study: Study) -> tuple[str, ...]:
     """Return the verbs that job blocks of a study go through, in order."""
     return (
@@ -286,54 +247,30 @@ def dataset_named(study: Study, file_name: str) -> str:
     raise StudyError(f"data set {file_name!r} is not in study {study.study}: {study.datasets}")
 
 
+def job_file(study: Study, job_id: str, verb: str) -> Path:
+    """Return where `verb` writes the result of a job."""
+    return results_folder(study) / FOLDERS.get(verb, verb) / f"{job_id}.h5"
+
+
+def job_files(study: Study, verb: str) -> list[Path]:
+    """Return where `verb` writes the results of all jobs; none if the study does not ask for it."""
+    asked = verb in verbs(study)
+    return [job_file(study, job.id, verb) for job in expand(study) if asked]
+
+
 def minima_file(study: Study, job_id: str) -> Path:
     """Return where the minima of a job are written."""
-    return results_folder(study) / "minima" / f"{job_id}.h5"
+    return job_file(study, job_id, "train")
 
 
 def rays_file(study: Study, job_id: str) -> Path:
     """Return where the radii of a job are written."""
-    return results_folder(study) / "rays" / f"{job_id}.h5"
+    return job_file(study, job_id, "rays")
 
 
 def volumes_file(study: Study, job_id: str) -> Path:
     """Return where the volumes of a job are written."""
-    return results_folder(study) / "volumes" / f"{job_id}.h5"
-
-
-def estimates_file(study: Study, job_id: str) -> Path:
-    """Return where the volumes of a job by the other estimators are written."""
-    return results_folder(study) / "estimates" / f"{job_id}.h5"
-
-
-def flatness_file(study: Study, job_id: str) -> Path:
-    """Return where the flatness of a job's minima is written."""
-    return results_folder(study) / "flatness" / f"{job_id}.h5"
-
-
-def planes_file(study: Study, job_id: str) -> Path:
-    """Return where the losses in planes of a job are written."""
-    return results_folder(study) / "planes" / f"{job_id}.h5"
-
-
-def boundaries_file(study: Study, job_id: str) -> Path:
-    """Return where the decision boundaries of a job are written."""
-    return results_folder(study) / "boundaries" / f"{job_id}.h5"
-
-
-def job_file(study: Study, job_id: str, verb: str) -> Path:
-    """Return where `verb` writes the result of a job."""
-    files = {
-        "train": minima_file,
-        "transform": minima_file,
-        "rays": rays_file,
-        "volume": volumes_file,
-        "estimate": estimates_file,
-        "flatness": flatness_file,
-        "planes": planes_file,
-        "boundaries": boundaries_file,
-    }
-    return files[verb](study, job_id)
+    return job_file(study, job_id, "volume")
 
 
 def checkpoint_file(study: Study, job_id: str, verb: str = "train") -> Path:

@@ -3,7 +3,8 @@
 import itertools
 
 from basins.study import resolve
-from basins.study.schema import Recipe, Study, StudyError
+from basins.study.recipe_keys import Recipe
+from basins.study.schema import Study, StudyError
 
 WITH_MOMENTUM = ("sgd", "proxprop")
 WITH_BETAS = ("adam", "adamw")

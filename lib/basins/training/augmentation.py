@@ -12,7 +12,7 @@ from torch import Tensor
 
 from basins import streams
 from basins.models.mlp_kernels import Numbers
-from basins.study.schema import Augmentation
+from basins.study.recipe_keys import Augmentation
 from basins.threads import share_out
 
 Draws = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -6,7 +6,7 @@ Foret et al. 2021, *Sharpness-aware minimization for efficiently improving gener
 
 from torch import Tensor
 
-from basins.study.schema import Sam
+from basins.study.recipe_keys import Sam
 
 SMALLEST = 1e-12  # added to norms, so that a gradient of zeros moves nothing
 

@@ -15,7 +15,7 @@ from torch.func import grad
 from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training import checkpoint, lbfgs, optimizers, schedules
 from basins.training.augmentation import augmented
 from basins.training.foret2021sam import ascended

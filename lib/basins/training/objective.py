@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from basins.datasets import poison
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 
 Examples = tuple[Tensor, Tensor]  # inputs and targets
 # (labels (m,), names of random numbers) -> labels (m,)

@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor
 
 from basins.models.mlp_kernels import FAST, Numbers
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.threads import share_out
 from basins.training import lbfgs
 

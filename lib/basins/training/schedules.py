@@ -8,8 +8,8 @@ import bisect
 import itertools
 import math
 
+from basins.study.recipe_keys import Recipe
 from basins.study.recipes import milestone_epochs
-from basins.study.schema import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, num_steps: int) -> float:

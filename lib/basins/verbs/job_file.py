@@ -18,8 +18,9 @@ from basins.datasets.subsets import Data
 from basins.models.functional import Network
 from basins.study import jobs
 from basins.study.load import load_study
+from basins.study.recipe_keys import Recipe
 from basins.study.recipes import trained_on
-from basins.study.schema import Recipe, Study, StudyError
+from basins.study.schema import Study, StudyError
 from basins.training import schedules
 from basins.training.loop import Minima
 from basins.training.objective import is_misled

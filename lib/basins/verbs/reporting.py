@@ -11,8 +11,8 @@ from basins.cube.merge import merge
 from basins.cube.ranking import rank as rank_measures
 from basins.cube.summary import summarize
 from basins.progress import progress
+from basins.study import figure_names, jobs
 from basins.study import generated as study_generated
-from basins.study import jobs
 from basins.study.load import load_study
 
 
@@ -30,8 +30,10 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
     """Draw one figure from a cube."""
     from basins.figures.save import save
 
-    if name not in jobs.FIGURES:
-        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(jobs.FIGURES)}")
+    if name not in figure_names.FIGURES:
+        raise ValueError(
+            f"--name: {name!r} is not a figure; allowed are {', '.join(figure_names.FIGURES)}"
+        )
     drawing = importlib.import_module(f"basins.figures.{name}")
     with read.open_cube(cube) as opened:
         # Figures of bulk say which group they need; a study that did not measure it has none.

@@ -12,8 +12,8 @@ from basins.datasets import load as datasets
 from basins.datasets.subsets import Data
 from basins.progress import progress
 from basins.study import jobs
+from basins.study.recipe_keys import Recipe
 from basins.study.recipes import check_held_out, check_shape
-from basins.study.schema import Recipe
 from basins.training import checkpoint
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima

@@ -10,7 +10,7 @@ import yaml
 
 from basins.figures import style
 from basins.figures.save import save
-from basins.study.jobs import FIGURES
+from basins.study.figure_names import FIGURES
 
 TINY = Path(__file__).parents[2] / "studies" / "tiny.yaml"
 
@@ -241,7 +241,7 @@ def test_one_function_has_any_curvature(seed):
 def test_figures_of_a_study_follow_what_it_asks_for():
     from basins.study.jobs import figures
     from basins.study.load import load_study
-    from basins.study.schema import PlaneMeasure
+    from basins.study.measure_keys import PlaneMeasure
 
     study = load_study(TINY)
     always = FIGURES[:6]

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from basins.plan.remaining import changed_keys, remaining
-from basins.study import jobs
+from basins.study import figure_names, jobs
 from basins.study.load import load_study, parse_study
 
 
@@ -34,7 +34,7 @@ def test_new_study_leaves_everything(finished):
     )
     assert left.reasons("train") == {"missing": 4}
     assert left.datasets == ["digits"]
-    assert left.figures == list(jobs.FIGURES[:6])
+    assert left.figures == list(figure_names.FIGURES[:6])
 
 
 def test_changed_key_names_itself_and_what_follows(finished):
@@ -64,7 +64,7 @@ def test_damaged_and_missing_files_and_what_follows(finished):
     listed = jobs.expand(finished)
     jobs.minima_file(finished, listed[0].id).write_bytes(b"cut")
     jobs.rays_file(finished, listed[1].id).unlink()
-    jobs.figure_file(finished, jobs.FIGURES[0], "pdf").unlink()
+    jobs.figure_file(finished, figure_names.FIGURES[0], "pdf").unlink()
     left = remaining(finished)
     assert left.blocks["train"] == {listed[0]: "damaged"}
     assert left.blocks["rays"] == {listed[0]: "train is done", listed[1]: "missing"}
@@ -73,8 +73,8 @@ def test_damaged_and_missing_files_and_what_follows(finished):
 
 
 def test_lost_figure_and_lost_receipt(finished):
-    jobs.figure_file(finished, jobs.FIGURES[0], "pdf").unlink()
-    assert remaining(finished).figures == [jobs.FIGURES[0]]
+    jobs.figure_file(finished, figure_names.FIGURES[0], "pdf").unlink()
+    assert remaining(finished).figures == [figure_names.FIGURES[0]]
     jobs.dataset_file(finished, "digits").unlink()
     left = remaining(finished)
     assert left.reasons("train") == {"its data set is fetched": 4}

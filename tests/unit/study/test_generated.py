@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from basins.study.generated import SECTIONS, generate, json_schema, key_table
-from basins.study.schema import Strict
+from basins.study.keys import Strict
 
 ROOT = Path(__file__).parents[3]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basins.study.schema import Augmentation
+from basins.study.recipe_keys import Augmentation
 from basins.training.augmentation import augmented, draws, moved
 
 SEEDS = (3, 4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from basins.models.functional import Network, build
-from basins.study.schema import Recipe, Sam
+from basins.study.recipe_keys import Recipe, Sam
 from basins.training.foret2021sam import ascended
 from basins.training.gradients import torch_gradients
 from basins.training.loop import train

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from basins.models.functional import Network, build
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.frerix2018proxprop import direction
 from basins.training.gradients import torch_gradients
 from basins.training.loop import train

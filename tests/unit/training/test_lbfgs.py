@@ -7,7 +7,7 @@ from killing import KilledError, assert_same_bits, kill_after
 from scipy.optimize import minimize
 from small_trainings import run_training, small_problem
 
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training import lbfgs
 
 LBFGS = {"optimizer": "lbfgs", "learning_rate": 1.0}

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from small_trainings import run_training, small_problem
 
 from basins.models.functional import Network, build, initial_parameters
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training import checkpoint
 from basins.training.gradients import torch_gradients
 from basins.training.loop import batch_order, evaluate, recorded_epochs, train

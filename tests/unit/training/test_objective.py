@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from basins.datasets import poison
 from basins.losses import REVERSED, per_example_loss
 from basins.models.functional import Network, build
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training.gradients import weighted_gradients
 from basins.training.loop import train
 from basins.training.objective import is_weighted, objective_of

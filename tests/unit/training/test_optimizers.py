@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from basins.study.schema import Recipe
+from basins.study.recipe_keys import Recipe
 from basins.training import optimizers, schedules
 
 CASES = [

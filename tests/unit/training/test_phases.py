@@ -7,7 +7,7 @@ from killing import KilledError, assert_same_bits, kill_after
 
 from basins.losses import per_example_loss
 from basins.models.functional import Network, build, initial_parameters
-from basins.study.schema import Augmentation, Recipe, WarmStart
+from basins.study.recipe_keys import Augmentation, Recipe, WarmStart
 from basins.training import loop
 from basins.training.augmentation import augmented
 from basins.training.gradients import torch_gradients

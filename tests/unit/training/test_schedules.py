@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basins.study.schema import Recipe, WarmStart
+from basins.study.recipe_keys import Recipe, WarmStart
 from basins.training import schedules
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.3}

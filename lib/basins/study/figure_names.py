@@ -1,0 +1,44 @@
+"""Which figures there are, and which of them a study is drawn as."""
+
+from basins.study.schema import Study
+from basins.study.transform import parse_transform
+
+FIGURES = (
+    "volume_by_train_size",
+    "landscape_matrix",
+    "accuracy_by_train_size",
+    "volume_by_accuracy",
+    "power_law",
+    "volume_by_estimator",
+    "rank_correlations",
+    "spectral_density",
+    "accuracy_by_batch_size",
+    "measures_by_recipe",
+    "measures_by_alpha",
+    "radial_reparametrization",
+    "volume_by_gap",
+    "decision_boundaries",
+    "loss_planes",
+    "loss_surfaces",
+    "loss_lines",
+)
+
+
+def figures(study: Study) -> tuple[str, ...]:
+    """Return the names of the figures that are drawn of a study: those that it has numbers for."""
+    has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
+    measures, has_planes = study.measure.flatness, study.measure.planes is not None
+    is_drawn = {
+        "rank_correlations": bool(measures),
+        "spectral_density": "spectrum" in measures,
+        "accuracy_by_batch_size": len(study.recipes) > 1,
+        "measures_by_recipe": len(study.recipes) > 1,
+        "measures_by_alpha": has_alpha,
+        "volume_by_gap": any(recipe.poison for recipe in study.recipes.values()),
+        "decision_boundaries": study.measure.boundaries is not None,
+        "loss_planes": has_planes,
+        "loss_surfaces": has_planes,
+        "loss_lines": has_planes,
+        "radial_reparametrization": has_alpha and "spectrum" in measures,
+    }
+    return tuple(name for name in FIGURES if is_drawn.get(name, True))

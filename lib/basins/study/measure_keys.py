@@ -1,0 +1,150 @@
+"""Keys of `measure`: what is measured at every minimum, described once."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from basins.study.keys import Positive, PositiveFloat, Strict
+
+
+class VolumeMeasure(Strict):
+    """How volumes are measured."""
+
+    estimators: list[Literal["rays", "importance", "annealed", "laplace"]] = Field(
+        default=["rays"],
+        min_length=1,
+        description="how volumes are measured: `rays`, and beside it any of the others",
+    )
+    directions: Positive = Field(default=500, description="random directions a minimum")
+    thresholds: list[PositiveFloat] = Field(
+        min_length=1, description="losses that bound the basin, increasing"
+    )
+    threshold_kind: Literal["loss", "excess"] = Field(
+        default="loss", description="threshold on the loss, or on its rise above the minimum's own"
+    )
+    coordinates: Literal["weight", "filter"] = Field(
+        default="filter", description="units of the radius: as trained, or each filter's norm"
+    )
+    bias_scale: Literal["one", "norm"] = Field(
+        default="one",
+        description="unit of one-dimensional parameters in filter coordinates: 1, or their norm",
+    )
+    measure: Literal["lebesgue"] = Field(
+        default="lebesgue", description="what volume means: Lebesgue inside the ball of `r_max`"
+    )
+    r_max: PositiveFloat | None = Field(
+        default=None,
+        description="largest radius; default ten times the minimum's own norm in the coordinates",
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32", description="precision of forward passes; sums are always float64"
+    )
+    stderr: PositiveFloat = Field(
+        default=1.0, description="error in nats that `annealed` goes on for"
+    )
+    max_evaluations: PositiveFloat = Field(
+        default=1_000_000.0,
+        description="losses of one basin after which `annealed` stops in any case",
+    )
+    scan_points: Annotated[int, Field(ge=4, le=64)] = Field(
+        default=12, description="points of the coarse scan along a ray, a factor 2 apart"
+    )
+
+
+class FlatnessOptions(Strict):
+    """Sizes and efforts of the measures of flatness; all in float64 and weight coordinates."""
+
+    box_sizes: list[PositiveFloat] = Field(
+        default=[5e-4, 1e-3],
+        min_length=1,
+        description="`sharpness`: epsilons of boxes, increasing; half widths are "
+        "epsilon (|theta| + 1)",
+    )
+    subspace: Positive | None = Field(
+        default=None,
+        description="`sharpness`: dimensions of the random subspace, at most n; default 100, or n",
+    )
+    ball_radius: PositiveFloat = Field(
+        default=0.05, description="`sharpness`: radius of the Euclidean ball"
+    )
+    rho: PositiveFloat = Field(
+        default=0.05, description="`sharpness`: radius of adaptive sharpness and length of a step"
+    )
+    sigma: PositiveFloat = Field(
+        default=0.01, description="`sharpness`: standard deviation of average sharpness"
+    )
+    num_eigenvalues: Positive = Field(
+        default=10, description="`spectrum`: how many of the largest eigenvalues"
+    )
+    num_products: Annotated[int, Field(ge=9)] = Field(
+        default=60, description="products with the matrix that a trace takes"
+    )
+    num_probes: Annotated[int, Field(ge=2)] = Field(
+        default=10, description="random vectors of a log-determinant beyond 1,000 parameters"
+    )
+    num_steps: Annotated[int, Field(ge=2)] = Field(
+        default=80, description="steps of Lanczos' method for each of them"
+    )
+    damping: PositiveFloat = Field(
+        default=1e-3, description="added to the eigenvalues of a log-determinant"
+    )
+    prior_precision: PositiveFloat = Field(
+        default=1.0, description="`evidence`: precision of the Gaussian prior on parameters"
+    )
+    perturbations: list[PositiveFloat] = Field(
+        default=[0.01, 0.03, 0.1],
+        min_length=1,
+        description="`robustness`: largest changes of an input's numbers, normalised as the data "
+        "are, increasing",
+    )
+
+
+class PlaneMeasure(Strict):
+    """Losses on a square grid in a random plane through each minimum, in every landscape."""
+
+    points: Annotated[int, Field(ge=3, le=1001)] = Field(
+        default=51, description="points along either axis; odd, so that the minimum is one of them"
+    )
+    extent: PositiveFloat = Field(
+        default=1.0,
+        description="how far the plane reaches on every side, in norms of the minimum's filters",
+    )
+
+
+class BoundaryMeasure(Strict):
+    """Outputs on a grid of inputs, of data sets whose inputs are two numbers."""
+
+    points: Annotated[int, Field(ge=2, le=2001)] = Field(
+        default=201, description="points along either axis"
+    )
+    extent: PositiveFloat = Field(
+        default=1.1,
+        description="how far the grid reaches on every side, in units of inputs as normalised",
+    )
+
+
+class Measure(Strict):
+    """What is measured at every minimum."""
+
+    volume: VolumeMeasure = Field(description="volumes")
+    flatness: list[
+        Literal[
+            "sharpness", "spectrum", "gauss_newton", "evidence", "norms", "margins", "robustness"
+        ]
+    ] = Field(
+        default=[],
+        description="sharpness and curvature in every landscape: `sharpness` (in boxes, balls, one "
+        "step, on average), `spectrum` (eigenvalues, trace, log-determinant of the Hessian), "
+        "`gauss_newton` (the same of that matrix), `evidence`; and what they must beat: `norms`, "
+        "`margins`, `robustness` (accuracy under attack)",
+    )
+    flatness_options: FlatnessOptions = Field(
+        default=FlatnessOptions(), description="sizes and efforts of these measures"
+    )
+    planes: PlaneMeasure | None = Field(
+        default=None, description="losses in a random plane through each minimum; default: none"
+    )
+    boundaries: BoundaryMeasure | None = Field(
+        default=None,
+        description="decision boundaries of two classes in the plane of inputs; default: none",
+    )

@@ -1,0 +1,76 @@
+"""The landscape around minima: what is computed to be drawn.
+
+Requires: STUDY, minima, and the receipt of the job's data set.
+Provides: losses in planes through minima, and decision boundaries.
+"""
+
+
+rule planes:
+    """Compute losses in a random plane through each minimum of one job, in every landscape."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        planes=jobs.job_file(STUDY, "{job}", "planes"),
+    log:
+        jobs.log_file(STUDY, "planes", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "planes", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * ask("planes", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("planes", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "planes"),
+    message:
+        "Computing planes of {wildcards.job}"
+    shell:
+        "basins planes"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.planes:q}"
+        " --log {log:q}"
+
+
+rule boundaries:
+    """Compute where the minima of one job draw the line between two classes."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        boundaries=jobs.job_file(STUDY, "{job}", "boundaries"),
+    log:
+        jobs.log_file(STUDY, "boundaries", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "boundaries", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("boundaries", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("boundaries", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: jobs.fingerprint(
+            STUDY, wildcards.job, "boundaries"
+        ),
+    message:
+        "Computing boundaries of {wildcards.job}"
+    shell:
+        "basins boundaries"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.boundaries:q}"
+        " --log {log:q}"
