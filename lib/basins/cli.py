@@ -16,7 +16,7 @@ VERBS = {
     "check": "check a study file and say what it would run",
     "fetch": "fetch a data set, check it, write its receipt",
     "train": "train the minima of one job",
-    "transform": "change the minima of a job in a way that leaves their function as it was",
+    "transform": "change the minima of a job but not their function, or take an earlier epoch's",
     "rays": "solve the radii of one job's minima in every landscape",
     "volume": "turn the radii of one job into volumes",
     "estimate": "measure volumes of one job's minima by annealing and the like",

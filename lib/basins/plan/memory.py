@@ -52,6 +52,8 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         blocks = seeds * batch * example if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.
         held = subset * (1 + any(part.augmentation for part, _ in parts))
+        points = len(schedules.kept_epochs(study.recipes[job.recipe]))
+        state += seeds * points * 4 * network.num_parameters
         # And poisoned ones beside the clean.
         held += subset * sum(is_misled(part) for part, _ in parts)
         return data + held + blocks + max(graph, tests) + state
@@ -97,8 +99,11 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
     cells = len(study.landscape_sizes) * len(volume.thresholds)
-    if verb in {"train", "transform"}:
+    if verb == "transform":
         return seeds * 4.0 * network.num_parameters
+    if verb == "train":
+        points = 1 + len(schedules.kept_epochs(study.recipes[job.recipe]))
+        return seeds * 4.0 * network.num_parameters * points
     if verb == "flatness":
         numbers = _flatness_numbers(study, network.num_parameters)
         return frame_bytes(study, verb) + 8.0 * seeds * numbers

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from basins.study.schema import Study, StudyError
-from basins.study.transform import is_around_minimum
+from basins.study.transform import EPOCH, is_around_minimum
 
 RESULTS = Path("results")
 # Where verbs write that have not given a folder their own name.
@@ -23,7 +23,11 @@ TRANSFORMED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+@[^/]+/n")
 
 @dataclass(frozen=True)
 class Job:
-    """A block of seeds of one model, data set, recipe and train size, transformed or not."""
+    """A block of seeds of one model, data set, recipe and train size.
+
+    Its minima are those that training ends at, or with a `transform` what is made of these: the
+    same function elsewhere, or where training was at an epoch.
+    """
 
     model: str
     dataset: str
@@ -56,7 +60,7 @@ def expand(study: Study) -> list[Job]:
         for model in study.models
         for dataset in study.datasets
         for recipe in study.recipes
-        for transform in ("", *study.transforms)
+        for transform in transforms(study, recipe)
         for train_size in study.train_sizes
         for block in blocks(study, transform)
     ]
@@ -73,6 +77,12 @@ def parent(study: Study, job: Job) -> Job:
     """Return the job that trains the minima which `job` transforms."""
     block = next(seeds for seeds in blocks(study) if job.seeds[0] in seeds)
     return Job(job.model, job.dataset, job.recipe, job.train_size, block)
+
+
+def transforms(study: Study, recipe: str) -> tuple[str, ...]:
+    """Return what is done to a recipe's minima: '' for nothing, and where else on its path."""
+    epochs = (f"{EPOCH}:{number}" for number in study.recipes[recipe].measure_at)
+    return ("", *study.transforms, *epochs)
 
 
 def recipe_label(recipe: str, transform: str = "") -> str:
@@ -94,7 +104,7 @@ def parse_recipe_label(label: str) -> tuple[str, str]:
 
 def recipe_labels(study: Study) -> list[str]:
     """Return the labels of the cube's recipes, in no particular order."""
-    return [recipe_label(name, one) for name in study.recipes for one in ("", *study.transforms)]
+    return [recipe_label(name, one) for name in study.recipes for one in transforms(study, name)]
 
 
 def find(study: Study, job_id: str) -> Job:
@@ -131,7 +141,7 @@ def _jobs_of(
         for d in study.datasets
         if path_name(d) == dataset
         for r in study.recipes
-        for transform in ("", *study.transforms)
+        for transform in transforms(study, r)
         if path_name(recipe_label(r, transform)) == recipe
         for block in blocks(study, transform)
         if seed in block
@@ -142,7 +152,7 @@ def verbs(study: Study) -> tuple[str, ...]:
     """Return the verbs that job blocks of a study go through, in order."""
     return (
         "train",
-        *(["transform"] if study.transforms else []),
+        *(["transform"] if len(recipe_labels(study)) > len(study.recipes) else []),
         "rays",
         "volume",
         *(["estimate"] if asking_estimators(study) else []),

@@ -74,7 +74,15 @@ def minima_groups(
             "epoch": (("seed", "step"), curve),
         }
     )
-    return {"/": root, "/history": history}
+    groups = {"/": root, "/history": history}
+    if len(minima.path_epochs):
+        groups["/path"] = xr.Dataset(
+            {
+                "parameters": (("seed", "point", "parameter"), minima.path),
+                "epoch": (("point",), minima.path_epochs),
+            }
+        )
+    return groups
 
 
 def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
