@@ -39,6 +39,12 @@ def run_study(path, *how):
             if verb in jobs.verbs(study):
                 data = ["--receipt", receipt, "--minima", places[0]]
                 run(verb, *common, *data, "--output", jobs.job_file(study, job.id, verb))
+    for cell in jobs.cells(study):
+        receipt = jobs.receipt_of(study, cell.id)
+        for verb in jobs.cell_verbs(study):
+            output = jobs.job_file(study, cell.id, verb)
+            given = ["--study", path, "--cell", cell.id, "--receipt", receipt]
+            run(verb, *given, "--output", output)
     run("cube", "--study", path, "--output", jobs.cube_file(study))
     return study
 

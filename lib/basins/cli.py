@@ -23,6 +23,7 @@ VERBS = {
     "flatness": "measure sharpness and curvature of one job's minima",
     "planes": "compute losses in a random plane through each of one job's minima",
     "boundaries": "compute the decision boundaries of one job's minima",
+    "minefield": "place all minima of a model and data set, and paths of training, in a plane",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "show": "print a readable summary of a cube",
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         texts = {
             "--study": "study file",
             "--job": "job as model/dataset/recipe[@transform]/n<train size>/seeds-<first>-<last>",
+            "--cell": "all minima of a model and data set, as model/dataset",
             "--dataset": "name of the data set",
             "--receipt": "receipt of the data set, from `basins fetch`",
             "--minima": "minima of the job (`transform`: of the one it changes)",
@@ -58,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--output": "file to write, whole or not at all",
         }
         for option in options:
-            is_file = option not in {"--job", "--dataset"}
+            is_file = option not in {"--job", "--cell", "--dataset"}
             command.add_argument(
                 option, required=True, type=Path if is_file else str, help=texts[option]
             )
@@ -77,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(verb("volume"), "--study", "--job", "--rays", "--output")
     for name in ("transform", "estimate", "flatness", "planes", "boundaries"):
         add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
+    add(verb("minefield"), "--study", "--cell", "--receipt", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")
     add(figure, "--cube")

@@ -16,6 +16,7 @@ rule cube:
         flatness=jobs.job_files(STUDY, "flatness"),
         planes=jobs.job_files(STUDY, "planes"),
         boundaries=jobs.job_files(STUDY, "boundaries"),
+        minefield=jobs.job_files(STUDY, "minefield"),
     output:
         cube=jobs.cube_file(STUDY),
     log:

@@ -27,7 +27,7 @@ rule train:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "train"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "train"),
     message:
         "Training {wildcards.job}"
     shell:
@@ -65,9 +65,7 @@ rule transform:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(
-            STUDY, wildcards.job, "transform"
-        ),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "transform"),
     message:
         "Transforming {wildcards.job}"
     shell:

@@ -9,7 +9,8 @@ HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
 `volumes/`, if the study names them `estimates/`, `flatness/`, `planes/` and `boundaries/` (one
-file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+file a job) and `minefield/` (one file a model and data set), `cube.nc`, `figures/`, `report.html`,
+`logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -38,6 +39,7 @@ TITLES = {
     "/spectrum": "`/spectrum`: spectral densities",
     "/planes": "`/planes`: losses in planes",
     "/boundaries": "`/boundaries`: decision boundaries",
+    "/minefield": "`/minefield`: minima and paths of training in a plane",
 }
 HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
 MORE = {
@@ -48,6 +50,8 @@ MORE = {
     "/planes": "Only if the study asks for planes (`measure.planes`). Lines are their middle row "
     "and column:",
     "/boundaries": "Only if the study asks for boundaries (`measure.boundaries`):",
+    "/minefield": "Only if the study asks for it (`measure.minefield`); NaN where a training "
+    "diverged, and where minima were not trained but made of others:",
 }
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import SPECTRUM
 from basins.cube.variable import BASIN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
@@ -235,7 +236,13 @@ HISTORY = {
 
 GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
 # What a group may hold beside what it must; a group that is only here may be missing.
-MORE = {"/": FLATNESS, "/spectrum": SPECTRUM, "/planes": PLANES, "/boundaries": BOUNDARIES}
+MORE = {
+    "/": FLATNESS,
+    "/spectrum": SPECTRUM,
+    "/planes": PLANES,
+    "/boundaries": BOUNDARIES,
+    "/minefield": MINEFIELD,
+}
 
 
 def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:

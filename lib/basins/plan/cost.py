@@ -311,7 +311,11 @@ def inside_landscapes(study: Study, job: jobs.Job) -> list[int]:
 
 
 def counts(
-    study: Study, job: jobs.Job, verb: str, per_ray: tuple[float, float], at_worst: bool = False
+    study: Study,
+    job: jobs.Job,
+    verb: str,
+    per_ray: tuple[float, float],
+    at_worst: bool = False,
 ) -> Array:
     """Return what a job of `verb` does, in the counts `COUNTS[verb]`.
 

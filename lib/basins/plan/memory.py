@@ -10,10 +10,10 @@ from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
 from basins.flatness.of_minima import num_nodes
-from basins.plan import cost, networks
+from basins.plan import cell_cost, cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
-from basins.study.recipes import trained_on
+from basins.study.recipes import kept_epochs, trained_on
 from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
@@ -25,7 +25,7 @@ from basins.volume.path import MAX_SEEN, NUM_CHAINS
 FILE_BYTES, VARIABLE_BYTES = 2e4, 1.5e3  # of a file without numbers, and of a variable's attributes
 
 
-def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
+def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
     network, facts = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
@@ -35,6 +35,9 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     example = 4 * math.prod(facts.input_shape)
     # Read as bytes, turned into float32, normalised.
     data = 2.25 * facts.num_bytes
+    if isinstance(job, jobs.Cell):
+        # Points, centred, and turned.
+        return data + 3 * 8.0 * cell_cost.points_placed(study) * network.num_parameters
     if verb in {"train", "transform"}:
         parts = cost.phases_of(study, job)
         # A batch is largest in the last epoch.
@@ -52,7 +55,7 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         blocks = seeds * batch * example if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.
         held = subset * (1 + any(part.augmentation for part, _ in parts))
-        points = len(schedules.kept_epochs(study.recipes[job.recipe]))
+        points = len(kept_epochs(study.recipes[job.recipe]))
         state += seeds * points * 4 * network.num_parameters
         # And poisoned ones beside the clean.
         held += subset * sum(is_misled(part) for part, _ in parts)
@@ -94,15 +97,17 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     return data + subset + directions + min(points, 2 * MAX_BYTES) + kept
 
 
-def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
+def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     """Return the bytes of a job's result file."""
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
     cells = len(study.landscape_sizes) * len(volume.thresholds)
+    if isinstance(job, jobs.Cell):
+        return frame_bytes(study, verb) + 6 * 4.0 * cell_cost.points_placed(study)
     if verb == "transform":
         return seeds * 4.0 * network.num_parameters
     if verb == "train":
-        points = 1 + len(schedules.kept_epochs(study.recipes[job.recipe]))
+        points = 1 + len(kept_epochs(study.recipes[job.recipe]))
         return seeds * 4.0 * network.num_parameters * points
     if verb == "flatness":
         numbers = _flatness_numbers(study, network.num_parameters)
@@ -120,7 +125,7 @@ def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
-    if verb in {"planes", "boundaries"}:
+    if verb in {"planes", "boundaries", "minefield"}:
         return FILE_BYTES
     if verb != "flatness":
         return 0.0

@@ -1,11 +1,8 @@
 """A study's minima, its jobs (blocks of seeds) and every path: the only place a path is spelled."""
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from basins.study.schema import Study, StudyError
 from basins.study.transform import EPOCH, is_around_minimum
@@ -19,6 +16,7 @@ JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
 # The two kinds of jobs that make minima.
 TRAINED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+/n")
 TRANSFORMED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+@[^/]+/n")
+CELL_PATTERN = r"[^/]+/[^/]+"
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,26 @@ class Job:
             seeds = "_".join(map(str, self.seeds))
         parts = [self.model, self.dataset, self.label, f"n{self.train_size}", f"seeds-{seeds}"]
         return "/".join(map(path_name, parts))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All minima of one model and data set, which some verbs look at together."""
+
+    model: str
+    dataset: str
+    seeds: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """The cell's name in paths: model/dataset."""
+        return f"{path_name(self.model)}/{path_name(self.dataset)}"
+
+
+def cells(study: Study) -> list[Cell]:
+    """Return the cells of a study."""
+    seeds = tuple(sorted(study.seeds))
+    return [Cell(model, dataset, seeds) for model in study.models for dataset in study.datasets]
 
 
 def expand(study: Study) -> list[Job]:
@@ -128,6 +146,21 @@ def find(study: Study, job_id: str) -> Job:
     )
 
 
+def find_cell(study: Study, cell_id: str) -> Cell:
+    """Return the cell called `cell_id`; StudyError if the study has none."""
+    for cell in cells(study):
+        if cell.id == cell_id:
+            return cell
+    raise StudyError(
+        f"cell {cell_id!r} is not in study {study.study}; its first is {cells(study)[0].id!r}"
+    )
+
+
+def find_any(study: Study, name: str) -> Job | Cell:
+    """Return the job or the cell of a name; StudyError if the study has none."""
+    return find_cell(study, name) if name.count("/") == 1 else find(study, name)
+
+
 def _jobs_of(
     study: Study, model: str, dataset: str, recipe: str, train_size: int, seed: int
 ) -> list[Job]:
@@ -168,6 +201,11 @@ def verbs_of(study: Study, job: Job) -> tuple[str, ...]:
     return tuple(verb for verb in verbs(study) if verb != others)
 
 
+def cell_verbs(study: Study) -> tuple[str, ...]:
+    """Return the verbs that a study's cells go through, once their minima are there."""
+    return ("minefield",) if study.measure.minefield else ()
+
+
 def asking_estimators(study: Study) -> list[str]:
     """Return the estimators that ask the network again, sorted: all but `rays`."""
     return sorted(name for name in study.measure.volume.estimators if name != "rays")
@@ -179,54 +217,6 @@ def minimum_name(job: Job, seed: int) -> str:
     A transformed minimum has its parent's, so that what differs is the transform's doing.
     """
     return f"{job.model}/{job.dataset}/{job.recipe}/n{job.train_size}/seed{seed}"
-
-
-def fingerprint(study: Study, job_id: str, verb: str) -> str:
-    """Return a hash of exactly those keys of the study on which a job's result depends.
-
-    Parameters
-    ----------
-    study, job_id
-        The job.
-    verb
-        One of `verbs`.
-    """
-    return fingerprint_of(study, find(study, job_id), verb)
-
-
-def fingerprint_of(study: Study, job: Job, verb: str) -> str:
-    """Return the fingerprint of a job that is at hand."""
-    facts: dict[str, Any] = {
-        "minima": [minimum_name(job, seed) for seed in job.seeds],
-        "recipe": study.recipes[job.recipe].model_dump(mode="json"),
-        "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
-        "device": [study.device, study.threads],
-    }
-    if job.transform:
-        facts["transform"] = job.transform
-    warm = study.recipes[job.recipe].warm_start
-    if warm:
-        facts["warm_start"] = study.recipes[warm.recipe].model_dump(mode="json")
-    if verb == "flatness":
-        measure = study.measure
-        options = measure.flatness_options.model_dump(mode="json")
-        facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
-    elif verb == "planes":
-        planes = study.measure.planes.model_dump(mode="json") if study.measure.planes else {}
-        dtype = study.measure.volume.dtype
-        facts["planes"] = [study.study, study.landscape_sizes, planes, dtype]
-    elif verb == "boundaries":
-        drawn = study.measure.boundaries
-        facts["boundaries"] = drawn.model_dump(mode="json") if drawn else {}
-    elif verb not in {"train", "transform"}:
-        volume = study.measure.volume.model_dump(mode="json")
-        asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
-        facts["rays"] = [study.study, study.landscape_sizes, volume]
-        if verb == "volume":
-            facts["estimators"] = ["rays"]
-        if verb == "estimate":
-            facts["estimators"] = [asking_estimators(study), *asked[1:]]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def results_folder(study: Study) -> Path:
@@ -244,9 +234,9 @@ def dataset_file(study: Study, dataset: str) -> Path:
     return results_folder(study) / "datasets" / f"{path_name(dataset)}.json"
 
 
-def receipt_of(study: Study, job_id: str) -> Path:
-    """Return the receipt of a job's data set."""
-    return dataset_file(study, find(study, job_id).dataset)
+def receipt_of(study: Study, name: str) -> Path:
+    """Return the receipt of the data set of a job or cell."""
+    return dataset_file(study, find_any(study, name).dataset)
 
 
 def dataset_named(study: Study, file_name: str) -> str:
@@ -264,8 +254,19 @@ def job_file(study: Study, job_id: str, verb: str) -> Path:
 
 def job_files(study: Study, verb: str) -> list[Path]:
     """Return where `verb` writes the results of all jobs; none if the study does not ask for it."""
+    if verb in cell_verbs(study):
+        return [job_file(study, cell.id, verb) for cell in cells(study)]
     asked = verb in verbs(study)
     return [job_file(study, job.id, verb) for job in expand(study) if asked]
+
+
+def minima_of_cell(study: Study, cell: Cell) -> list[Job]:
+    """Return the jobs that train the minima of a cell."""
+    return [
+        job
+        for job in expand(study)
+        if (job.model, job.dataset) == (cell.model, cell.dataset) and not job.transform
+    ]
 
 
 def minima_file(study: Study, job_id: str) -> Path:

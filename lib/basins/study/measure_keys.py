@@ -123,6 +123,15 @@ class BoundaryMeasure(Strict):
     )
 
 
+class MinefieldMeasure(Strict):
+    """Minima of one model and data set as points of a plane, with the paths of training kept."""
+
+    perplexity: PositiveFloat = Field(
+        default=30.0,
+        description="how many neighbours a point of the t-SNE minds, at most a third of all others",
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -147,4 +156,9 @@ class Measure(Strict):
     boundaries: BoundaryMeasure | None = Field(
         default=None,
         description="decision boundaries of two classes in the plane of inputs; default: none",
+    )
+    minefield: MinefieldMeasure | None = Field(
+        default=None,
+        description="all minima of a model and data set, and the paths that recipes keep "
+        "(`keep_every`), as points of a plane: by t-SNE and by principal components",
     )

@@ -53,6 +53,20 @@ def milestone_epochs(recipe: Recipe) -> list[int]:
     return [round(milestone * recipe.epochs) for milestone in recipe.milestones]
 
 
+def kept_epochs(recipe: Recipe) -> list[int]:
+    """Return after how many epochs parameters are kept, increasing; those of the end always are.
+
+    Examples
+    --------
+    >>> kept_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, measure_at=[1, 4]))
+    [1, 4]
+    >>> kept_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, keep_every=3))
+    [0, 3, 6]
+    """
+    regular = range(0, recipe.total_epochs, recipe.keep_every) if recipe.keep_every else []
+    return sorted({*recipe.measure_at, *regular})
+
+
 def _check_optimizer(name: str, recipe: Recipe) -> None:
     given = recipe.model_fields_set
     if "momentum" in given and recipe.momentum and recipe.optimizer not in WITH_MOMENTUM:

@@ -16,6 +16,7 @@ from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
 from basins.study.recipe_keys import Recipe
+from basins.study.recipes import kept_epochs
 from basins.training import checkpoint, lbfgs, optimizers, schedules
 from basins.training.augmentation import augmented
 from basins.training.foret2021sam import ascended
@@ -123,7 +124,7 @@ def train(
     num_seeds = len(targets)
     parts = schedules.phases(recipe, before)
     warm_epochs, num_epochs = parts[0][1] if len(parts) > 1 else 0, sum(n for _, n in parts)
-    recorded, kept = recorded_epochs(num_epochs), schedules.kept_epochs(recipe)
+    recorded, kept = recorded_epochs(num_epochs), kept_epochs(recipe)
     rows = torch.arange(num_seeds, device=theta.device).unsqueeze(1)
 
     state = optimizers.initial_state(parts[0][0], theta)

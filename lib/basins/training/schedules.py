@@ -57,20 +57,6 @@ def steps_before(recipe: Recipe, epoch: int, num_examples: int) -> int:
     )
 
 
-def kept_epochs(recipe: Recipe) -> list[int]:
-    """Return after how many epochs parameters are kept, increasing; those of the end always are.
-
-    Examples
-    --------
-    >>> kept_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, measure_at=[1, 4]))
-    [1, 4]
-    >>> kept_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, keep_every=3))
-    [0, 3, 6]
-    """
-    regular = range(0, recipe.total_epochs, recipe.keep_every) if recipe.keep_every else []
-    return sorted({*recipe.measure_at, *regular})
-
-
 def phases(recipe: Recipe, before: Recipe | None) -> list[tuple[Recipe, int]]:
     """Return the recipes that a training goes through, and the epochs of each.
 

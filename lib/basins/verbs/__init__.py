@@ -2,6 +2,7 @@
 
 from basins.verbs.charting import boundaries, planes
 from basins.verbs.estimating import estimate
+from basins.verbs.gathering import minefield
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
@@ -20,6 +21,7 @@ __all__ = [
     "figure",
     "flatness",
     "generate",
+    "minefield",
     "orphans",
     "plan",
     "planes",

@@ -17,7 +17,7 @@ from basins.landscape.grid import losses_on_grid
 from basins.landscape.li2018planes import filter_normalized
 from basins.progress import progress
 from basins.rays.evaluators import evaluator_of
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import check_plane_of_inputs
 from basins.training import checkpoint
 from basins.verbs.job_data import diverged, find, minima_of, orders, trained
@@ -33,7 +33,7 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
     clock = Clock("planes", device, found.measure.volume.dtype)
     data, network, parameters = trained(found, block, receipt, minima)
     is_diverged = diverged(found, block, minima)
-    fingerprint = jobs.fingerprint(found, block.id, "planes")
+    fingerprint = fingerprints.of(found, block.id, "planes")
     saved = jobs.checkpoint_file(found, block.id, "planes")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
@@ -91,7 +91,7 @@ def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path)
     root = job_file(
         "boundaries",
         block,
-        jobs.fingerprint(found, block.id, "boundaries"),
+        fingerprints.of(found, block.id, "boundaries"),
         {"class_lead": (("seed", *INPUTS), np.stack(leads).astype(np.float32))}
         | {name: (("seed", POINT), values) for name, values in points.items()},
     )

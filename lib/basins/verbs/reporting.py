@@ -21,7 +21,9 @@ def cube(study: Path, output: Path) -> None:
     found = load_study(study)
     # Files with what is copied without being gathered are read twice.
     twice = len(bulk_of(found))
-    files = sum(twice + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
+    of_cells = 2 * len(jobs.cell_verbs(found)) * len(jobs.cells(found))
+    twice -= len(jobs.cell_verbs(found))
+    files = of_cells + sum(twice + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
     with progress("merging", files, "files") as advance:
         merge(found, output, advance)
 

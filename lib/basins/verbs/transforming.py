@@ -9,7 +9,7 @@ from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
 from basins.flatness.transforms import in_coordinates, named_transform
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.transform import epoch_of
 from basins.training.loop import Minima, ends_of
 from basins.verbs.job_data import diverged, find, orders, trained
@@ -27,7 +27,7 @@ def transform(study: Path, job: str, receipt: Path, minima: Path, output: Path) 
     data, network, parameters = trained(found, parent, receipt, minima)
     rows = [parent.seeds.index(seed) for seed in block.seeds]
     epoch = epoch_of(block.transform)
-    with read.open_job(minima, "minima", jobs.fingerprint(found, parent.id, "train")) as file:
+    with read.open_job(minima, "minima", fingerprints.of(found, parent.id, "train")) as file:
         before = {name: file[name][()][rows] for name in ("epochs", "history/train_loss")}
         steps = file["history/epoch"][0].astype(np.int32)
         if epoch is not None:
