@@ -68,6 +68,19 @@ def test_every_minimum_and_every_point_of_a_path_has_its_place(study_file):
     assert not any(remaining(study).blocks.values())
 
 
+def test_a_path_ends_where_its_seed_stops(study_file):
+    recipes = {"clean": ADAM | {"keep_every": 5, "epochs": 200, "stop_at_loss": 1.0}}
+    keys = {"models": ["mlp-8"], "train_sizes": [40], "seeds": 3, "recipes": recipes}
+    study = run_study(study_file(**keys, measure=MEASURE))
+    path = jobs.cube_file(study)
+    with open_group(path, "minefield") as found, open_cube(path) as cube:
+        epochs = cube.epochs.squeeze().values
+        assert (epochs < 195).all()
+        points = -(-epochs // 5)
+        for name in ("path_epochs", "path_accuracy", "path_neighbor_x", "path_component_y"):
+            assert (found[name].notnull().sum("path_point").squeeze() == points).all(), name
+
+
 def test_principal_axes_keep_distances_and_variance(seed):
     points = np.random.default_rng(seed).normal(size=(9, 40)) * np.arange(1.0, 41)
     along = rotated(points)

@@ -42,7 +42,8 @@ class Gathered:
     parameters
         Float32, shape (seeds, n).
     path, epochs
-        On the way, and after how many epochs, shapes (seeds, points, n) and (points,).
+        On the way, and after how many epochs, shapes (seeds, points, n) and (points,); NaN
+        after a seed's last epoch.
     """
 
     job: jobs.Job
@@ -69,6 +70,8 @@ def gathered(study: Study, cell: jobs.Cell) -> list[Gathered]:
             way = np.empty((len(parameters), 0, parameters.shape[1]), dtype=np.float32)
             if study.recipes[job.recipe].keep_every and "path" in file:
                 kept, way = file["path/epoch"][()], file["path/parameters"][()]
+                # A seed that stopped stays where it is: its path has ended.
+                way[kept >= file["epochs"][()][:, None]] = np.nan
         found.append(Gathered(job, where, parameters, way, kept))
     return found
 
@@ -109,7 +112,10 @@ def minefield(study: Path, cell: str, receipt: Path, output: Path) -> None:
         for index, name in enumerate(("neighbor_x", "neighbor_y", "component_x", "component_y")):
             variables[name][one.where] = mine[:, 0, index]
             variables[f"path_{name}"][one.where][:, : len(one.epochs)] = mine[:, 1:, index]
-        variables["path_epochs"][one.where][:, : len(one.epochs)] = one.epochs
+        has_ended = np.isnan(one.path).any(2)
+        variables["path_epochs"][one.where][:, : len(one.epochs)] = np.where(
+            has_ended, np.nan, one.epochs
+        )
         if len(one.epochs):
             network = network_of(one.job, data, found.recipes[one.job.recipe].loss)
             variables["path_accuracy"][one.where][:, : len(one.epochs)] = _test_accuracy(
@@ -152,4 +158,5 @@ def _test_accuracy(
             network, loss, theta, inputs.expand(*shared), targets.expand(len(theta), -1)
         )
         found.append(accuracy.cpu().numpy())
-    return np.stack(found, axis=1).astype(np.float32)
+    rates = np.stack(found, axis=1).astype(np.float32)
+    return np.where(np.isnan(one.path).any(2), np.float32(np.nan), rates)
