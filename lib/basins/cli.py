@@ -23,6 +23,8 @@ VERBS = {
     "flatness": "measure sharpness and curvature of one job's minima",
     "planes": "compute losses in a random plane through each of one job's minima",
     "boundaries": "compute the decision boundaries of one job's minima",
+    "trajectories": "compute losses in the principal planes of the paths to one job's minima",
+    "size_planes": "compute losses in planes through minima of three train sizes",
     "minefield": "place all minima of a model and data set, and paths of training, in a plane",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
@@ -77,9 +79,10 @@ def build_parser() -> argparse.ArgumentParser:
             "--slow-path", action="store_true", help="by the plain reference, to compare with"
         )
     add(verb("volume"), "--study", "--job", "--rays", "--output")
-    for name in ("transform", "estimate", "flatness", "planes", "boundaries"):
+    for name in ("transform", "estimate", "flatness", "planes", "boundaries", "trajectories"):
         add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
-    add(verb("minefield"), "--study", "--cell", "--receipt", "--output")
+    for name in ("minefield", "size_planes"):
+        add(verb(name), "--study", "--cell", "--receipt", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")
     add(figure, "--cube")

@@ -10,7 +10,6 @@ from basins.cube.read import open_job
 from basins.cube.spectrum_table import SPECTRUM_BY_MEASURE
 from basins.cube.variable import Variable
 from basins.study import fingerprints, jobs
-from basins.study.measure_keys import BoundaryMeasure, PlaneMeasure
 from basins.study.schema import Study
 
 VERBS = {
@@ -22,6 +21,8 @@ VERBS = {
     "planes": "planes",
     "boundaries": "boundaries",
     "minefield": "minefield",
+    "trajectories": "trajectories",
+    "size_planes": "size_planes",
 }
 
 
@@ -54,10 +55,10 @@ def _flatness_axes(study: Study) -> dict[str, list[Any]]:
     return found
 
 
-def grid_axis(grid: PlaneMeasure | BoundaryMeasure) -> list[float]:
+def grid_axis(points: int, extent: float = 1.0) -> list[float]:
     """Return the places along either axis of a grid, of an odd number exactly 0 in the middle."""
-    steps = np.arange(grid.points) - (grid.points - 1) / 2
-    return [float(at) for at in grid.extent * (steps / steps[-1])]
+    steps = np.arange(points) - (points - 1) / 2
+    return [float(at) for at in extent * (steps / steps[-1])]
 
 
 def flatness_table(study: Study) -> dict[str, Variable]:

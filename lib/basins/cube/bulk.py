@@ -10,11 +10,13 @@ import h5py
 import numpy as np
 
 from basins.cube import schema
-from basins.cube.axes import axes, grid_axis, open_file, place, place_of_cell, spectrum_table
+from basins.cube.axes import VERBS, axes, grid_axis, open_file, place, place_of_cell, spectrum_table
 from basins.cube.boundary_table import BOUNDARIES, INPUTS, POINT
 from basins.cube.minefield_table import MINEFIELD, POINT_OF_PATH
-from basins.cube.plane_table import PLANES
+from basins.cube.plane_table import GRID, PLANES
+from basins.cube.size_plane_table import CORNER, SIZE_PLANES
 from basins.cube.spectrum_table import NODE
+from basins.cube.trajectory_table import TRAJECTORIES
 from basins.cube.variable import MINIMUM, Variable
 from basins.study import jobs
 from basins.study.recipes import kept_epochs
@@ -71,18 +73,32 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
             Bulk("spectrum", "flatness", spectrum_table(study), {}, nodes, inside="spectrum")
         )
     if study.measure.planes:
-        axis = grid_axis(study.measure.planes)
+        axis = grid_axis(study.measure.planes.points, study.measure.planes.extent)
         found.append(Bulk("planes", "planes", PLANES, {"y": axis, "x": axis}))
     if study.measure.boundaries:
-        labels = dict.fromkeys(INPUTS, grid_axis(study.measure.boundaries))
+        grid = study.measure.boundaries
+        labels = dict.fromkeys(INPUTS, grid_axis(grid.points, grid.extent))
         count = {POINT: study.train_sizes[-1]}
         found.append(Bulk("boundaries", "boundaries", BOUNDARIES, labels, count))
     if study.measure.minefield:
-        longest = max(len(kept_epochs(recipe)) for recipe in study.recipes.values())
-        found.append(
-            Bulk("minefield", "minefield", MINEFIELD, {}, {POINT_OF_PATH: longest}, of_cells=True)
-        )
+        count = {POINT_OF_PATH: longest_path(study)}
+        found.append(Bulk("minefield", "minefield", MINEFIELD, {}, count, of_cells=True))
+    if study.measure.trajectories:
+        labels = dict.fromkeys(GRID, grid_axis(study.measure.trajectories.points))
+        # The end is a point as well.
+        count = {POINT_OF_PATH: 1 + longest_path(study)}
+        found.append(Bulk("trajectories", "trajectories", TRAJECTORIES, labels, count))
+    if study.measure.size_planes:
+        places = grid_axis(study.measure.size_planes.points)
+        corners: dict[str, list[Any]] = {CORNER: jobs.plane_sizes(study)}
+        corners |= dict.fromkeys(GRID, places)
+        found.append(Bulk("size_planes", "size_planes", SIZE_PLANES, corners, of_cells=True))
     return found
+
+
+def longest_path(study: Study) -> int:
+    """Return the largest number of points that a recipe keeps of its path."""
+    return max(len(kept_epochs(recipe)) for recipe in study.recipes.values())
 
 
 def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], None]) -> None:
@@ -92,7 +108,7 @@ def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], No
     labels |= bulk.labels
     with h5netcdf.File(path, "a") as cube:
         group = _create_group(cube, bulk, labels)
-        for job, where in _places(study, bulk):
+        for job, where in places(study, bulk):
             with open_file(study, job, bulk.kind) as file:
                 variables = bulk_variables(file, bulk.inside)
                 for name in bulk.table:
@@ -103,12 +119,14 @@ def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], No
             advance(1)
 
 
-def _places(study: Study, bulk: Bulk) -> Iterator[tuple[jobs.Job | jobs.Cell, tuple[Any, ...]]]:
+def places(study: Study, bulk: Bulk) -> Iterator[tuple[jobs.Job | jobs.Cell, tuple[Any, ...]]]:
     """Yield the jobs or cells whose files a group is copied from, and their place in it."""
     if bulk.of_cells:
         yield from ((cell, place_of_cell(study, cell)) for cell in jobs.cells(study))
     else:
-        yield from ((job, place(study, job)) for job in jobs.expand(study))
+        verb = VERBS[bulk.kind]
+        asked = (job for job in jobs.expand(study) if verb in jobs.verbs_of(study, job))
+        yield from ((job, place(study, job)) for job in asked)
 
 
 def bulk_variables(file: h5py.File, inside: str) -> h5py.Group:

@@ -134,8 +134,8 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                     )
                 _note(tables, job, file)
             advance(1)
-        for kind in ("planes", "boundaries"):
-            if getattr(study.measure, kind):
+        for kind in ("planes", "boundaries", "trajectories"):
+            if kind in jobs.verbs_of(study, job):
                 with open_file(study, job, kind) as file:
                     _note(tables, job, file)
                 advance(1)

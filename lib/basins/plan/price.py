@@ -24,7 +24,9 @@ LEAST_MINUTES = {
     "flatness": 10,
     "planes": 10,
     "boundaries": 1,
+    "trajectories": 10,
     "minefield": 10,
+    "size_planes": 10,
     "cube": 10,
     "figure": 10,
 }
@@ -36,7 +38,9 @@ ON_GPU = (
     "flatness",
     "planes",
     "boundaries",
+    "trajectories",
     "minefield",
+    "size_planes",
 )
 # Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
 PRICED_AS = {
@@ -44,7 +48,9 @@ PRICED_AS = {
     "transform": "train",
     "planes": "rays",
     "boundaries": "train",
+    "trajectories": "rays",
     "minefield": "train",
+    "size_planes": "rays",
 }
 
 
@@ -103,7 +109,7 @@ class Pricer:
     ) -> tuple[float, float, float]:
         prices = self.cpu if verb == "volume" else self.compute
         if isinstance(job, jobs.Cell):
-            counted = cell_cost.counts(self.study, job)
+            counted = cell_cost.counts(self.study, job, verb)
         else:
             counted = cost.counts(self.study, job, verb, prices.per_ray, at_worst)
         priced = PRICED_AS.get(verb, verb)

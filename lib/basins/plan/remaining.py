@@ -26,6 +26,22 @@ KEYS = {
     "flatness": FLATNESS_KEYS,
     "planes": PLANE_KEYS,
     "boundaries": (*TRAIN_KEYS, "measure.boundaries"),
+    "trajectories": (
+        *TRAIN_KEYS,
+        "study",
+        "landscape_sizes",
+        "measure.trajectories",
+        "measure.volume.dtype",
+    ),
+    "size_planes": (
+        *TRAIN_KEYS,
+        "study",
+        "train_sizes",
+        "seeds",
+        "landscape_sizes",
+        "measure.size_planes",
+        "measure.volume.dtype",
+    ),
     "minefield": (*TRAIN_KEYS, "study", "train_sizes", "seeds", "measure.minefield"),
 }
 

@@ -31,12 +31,15 @@ def of_job(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> str:
 
 def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
     recipes = {name: recipe.model_dump(mode="json") for name, recipe in study.recipes.items()}
-    return {
+    facts = {
         "minima": [cell.model, cell.dataset, cell.seeds, study.train_sizes, recipes],
         "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
         "device": [study.device, study.threads],
         verb: [study.study, getattr(study.measure, verb).model_dump(mode="json")],
     }
+    if verb != "minefield":
+        facts["landscapes"] = [study.landscape_sizes, study.measure.volume.dtype]
+    return facts
 
 
 def _facts(study: Study, job: jobs.Job, verb: str) -> dict[str, Any]:
@@ -55,13 +58,11 @@ def _facts(study: Study, job: jobs.Job, verb: str) -> dict[str, Any]:
         measure = study.measure
         options = measure.flatness_options.model_dump(mode="json")
         facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
-    elif verb == "planes":
-        planes = study.measure.planes.model_dump(mode="json") if study.measure.planes else {}
-        dtype = study.measure.volume.dtype
-        facts["planes"] = [study.study, study.landscape_sizes, planes, dtype]
-    elif verb == "boundaries":
-        drawn = study.measure.boundaries
-        facts["boundaries"] = drawn.model_dump(mode="json") if drawn else {}
+    elif verb in {"planes", "trajectories", "boundaries"}:
+        drawn = getattr(study.measure, verb)
+        facts[verb] = [drawn.model_dump(mode="json") if drawn else {}]
+        if verb != "boundaries":
+            facts[verb] += [study.study, study.landscape_sizes, study.measure.volume.dtype]
     elif verb not in {"train", "transform"}:
         volume = study.measure.volume.model_dump(mode="json")
         asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]

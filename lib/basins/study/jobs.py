@@ -192,18 +192,30 @@ def verbs(study: Study) -> tuple[str, ...]:
         *(["flatness"] if study.measure.flatness else []),
         *(["planes"] if study.measure.planes else []),
         *(["boundaries"] if study.measure.boundaries else []),
+        *(["trajectories"] if study.measure.trajectories else []),
     )
 
 
 def verbs_of(study: Study, job: Job) -> tuple[str, ...]:
     """Return the verbs that one job goes through: its minima are trained, or they are made."""
-    others = "train" if job.transform else "transform"
-    return tuple(verb for verb in verbs(study) if verb != others)
+    others = {"train" if job.transform else "transform"}
+    if job.transform or not study.recipes[job.recipe].keep_every:
+        others.add("trajectories")
+    return tuple(verb for verb in verbs(study) if verb not in others)
 
 
 def cell_verbs(study: Study) -> tuple[str, ...]:
     """Return the verbs that a study's cells go through, once their minima are there."""
-    return ("minefield",) if study.measure.minefield else ()
+    asked = {"minefield": study.measure.minefield, "size_planes": study.measure.size_planes}
+    return tuple(verb for verb, measure in asked.items() if measure)
+
+
+def plane_sizes(study: Study) -> list[int]:
+    """Return the three train sizes whose minima span planes."""
+    sizes, asked = study.train_sizes, study.measure.size_planes
+    if asked and asked.train_sizes:
+        return asked.train_sizes
+    return [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
 
 
 def asking_estimators(study: Study) -> list[str]:
@@ -256,8 +268,7 @@ def job_files(study: Study, verb: str) -> list[Path]:
     """Return where `verb` writes the results of all jobs; none if the study does not ask for it."""
     if verb in cell_verbs(study):
         return [job_file(study, cell.id, verb) for cell in cells(study)]
-    asked = verb in verbs(study)
-    return [job_file(study, job.id, verb) for job in expand(study) if asked]
+    return [job_file(study, job.id, verb) for job in expand(study) if verb in verbs_of(study, job)]
 
 
 def minima_of_cell(study: Study, cell: Cell) -> list[Job]:

@@ -7,6 +7,7 @@ from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
 from basins.verbs.reporting import cube, figure, generate, rank, show
+from basins.verbs.spanning import size_planes, trajectories
 from basins.verbs.surveying import flatness
 from basins.verbs.training import train
 from basins.verbs.transforming import transform
@@ -28,7 +29,9 @@ __all__ = [
     "rank",
     "rays",
     "show",
+    "size_planes",
     "train",
+    "trajectories",
     "transform",
     "volume",
 ]

@@ -37,7 +37,7 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
     saved = jobs.checkpoint_file(found, block.id, "planes")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
-    axis = grid_axis(found.measure.planes)
+    axis = grid_axis(found.measure.planes.points, found.measure.planes.extent)
     shape = len(found.landscape_sizes), len(axis), len(axis)
     done: list[NDArray[np.float32]] = _resumed(saved, key)
     with progress(f"planes of {block.id}", len(block.seeds) * len(axis), "lines") as advance:
@@ -72,7 +72,7 @@ def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path)
     clock = Clock("boundaries", device, "float32")
     data, network, parameters = trained(found, block, receipt, minima)
     check_plane_of_inputs(block.dataset, data.input_shape, data.num_classes)
-    axis = grid_axis(found.measure.boundaries)
+    axis = grid_axis(found.measure.boundaries.points, found.measure.boundaries.extent)
     places = np.array(axis)
     is_diverged = diverged(found, block, minima)
     network.to(device, torch.float32)

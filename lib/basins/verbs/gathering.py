@@ -13,6 +13,7 @@ from basins.cube import read
 from basins.cube.axes import axes
 from basins.cube.minefield_table import MINEFIELD, POINT_OF_PATH
 from basins.cube.provenance import Clock
+from basins.cube.schema import TRAINING_STATUS
 from basins.cube.variable import MINIMUM
 from basins.datasets import load as datasets
 from basins.datasets.subsets import Data
@@ -40,7 +41,7 @@ class Gathered:
     where
         Their place in a cell: recipe, train size, seeds.
     parameters
-        Float32, shape (seeds, n).
+        Float32, shape (seeds, n); NaN where training diverged.
     path, epochs
         On the way, and after how many epochs, shapes (seeds, points, n) and (points,); NaN
         after a seed's last epoch.
@@ -68,10 +69,13 @@ def gathered(study: Study, cell: jobs.Cell) -> list[Gathered]:
         with read.open_job(path, "minima", fingerprints.of_job(study, job, "train")) as file:
             parameters, kept = file["parameters"][()], np.empty(0, dtype=np.int32)
             way = np.empty((len(parameters), 0, parameters.shape[1]), dtype=np.float32)
+            is_diverged = file["training_status"][()] == TRAINING_STATUS.index("diverged")
             if study.recipes[job.recipe].keep_every and "path" in file:
                 kept, way = file["path/epoch"][()], file["path/parameters"][()]
                 # A seed that stopped stays where it is: its path has ended.
                 way[kept >= file["epochs"][()][:, None]] = np.nan
+        # A training that diverged ends nowhere.
+        parameters[is_diverged], way[is_diverged] = np.nan, np.nan
         found.append(Gathered(job, where, parameters, way, kept))
     return found
 
@@ -89,7 +93,6 @@ def minefield(study: Path, cell: str, receipt: Path, output: Path) -> None:
     minima = gathered(found, here)
     rows = [np.concatenate([one.parameters[:, None], one.path], axis=1) for one in minima]
     points = np.concatenate([part.reshape(-1, part.shape[-1]) for part in rows])
-    # A training that diverged ends nowhere.
     is_there = np.isfinite(points).all(1)
     with progress(f"minefield of {cell}", len(points), "points") as advance:
         placed = embedded(

@@ -15,7 +15,9 @@ from basins.cube.flatness_table import FLATNESS
 from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
 from basins.cube.schema import TRAINING_STATUS
+from basins.cube.size_plane_table import SIZE_PLANES
 from basins.cube.spectrum_table import SPECTRUM
+from basins.cube.trajectory_table import TRAJECTORIES
 from basins.datasets.subsets import Data
 from basins.models.functional import Network
 from basins.study import fingerprints, jobs
@@ -113,6 +115,7 @@ def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
 def described(dataset: xr.Dataset) -> xr.Dataset:
     """Return a part of a job's file with the attributes of the cube's tables."""
     tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES | BOUNDARIES | MINEFIELD
+    tables |= TRAJECTORIES | SIZE_PLANES
     for name, variable in dataset.data_vars.items():
         if str(name) in tables:
             variable.attrs = tables[str(name)].attributes()
