@@ -1,19 +1,23 @@
-"""What curves between minima pass through: losses, barriers, and volumes around their points."""
+"""What curves between minima pass through: losses, errors, barriers, volumes around points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from basins import streams
 from basins.directions.coordinates import default_r_max, scaling
-from basins.landscape.garipov2018curves import BEZIER, LINE, points
-from basins.models.functional import ParameterBlock
+from basins.landscape.garipov2018curves import points
+from basins.models.functional import Network, ParameterBlock
 from basins.rays.evaluators import along_all
 from basins.rays.measure_rays import Examined, measure_rays
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.torch_path import TorchEvaluator
+from basins.study.curves import BEZIER, LINE
+from basins.training.loop import evaluate
 from basins.volume.from_rays import Volumes, volumes
 
 Array = NDArray[np.float64]
@@ -85,6 +89,45 @@ def losses_along(
     return losses(rows, radii, count, np.full((len(rows), count), np.inf))
 
 
+def errors_along(
+    network: Network, loss_kind: str, at: Array, inputs: Tensor, targets: Tensor
+) -> Array:
+    """Return the share of examples that a network misclassifies at points of a curve.
+
+    Parameters
+    ----------
+    network, loss_kind
+        The architecture, and the loss whose outputs it has.
+    at
+        Points, shape (T, n).
+    inputs, targets
+        The examples, in float32; passes run on their device.
+
+    Returns
+    -------
+    NDArray
+        Float64, shape (T,).
+    """
+    network.to(inputs.device, torch.float32)
+    found = []
+    for point in at:
+        theta = torch.from_numpy(point).to(inputs.device, torch.float32)[None]
+        _, accuracy = evaluate(network, loss_kind, theta, inputs[None], targets[None])
+        found.append(1 - float(accuracy))
+    return np.array(found)
+
+
+def length(at: Array) -> float:
+    """Return the length of the chain of straight lines from point to point, shape (T, n).
+
+    Examples
+    --------
+    >>> length(np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 5.0]]))
+    6.0
+    """
+    return float(np.linalg.norm(np.diff(at, axis=0), axis=1).sum())
+
+
 def barrier(losses: Array, positions: Array) -> Array:
     """Return how far losses rise above the straight line between those of the ends.
 
@@ -114,11 +157,11 @@ def barrier(losses: Array, positions: Array) -> Array:
 def volumes_along(
     evaluator: NumbaEvaluator | TorchEvaluator,
     layout: tuple[ParameterBlock, ...],
-    at: Sequence[Array],
+    at: Array,
     how: Basins,
     *names: streams.Name,
     advance: Callable[[int], None] = lambda _: None,
-) -> list[Volumes]:
+) -> tuple[list[Volumes], Array]:
     """Return volumes of the basins around points, by the estimator `rays`.
 
     All points have the same directions, so what differs along a curve is not the directions'
@@ -131,7 +174,7 @@ def volumes_along(
     layout
         Where each tensor of the network lies in the flat vector.
     at
-        Points, each of shape (n,).
+        Points, shape (K, n).
     how
         Directions, thresholds, coordinates.
     names
@@ -141,12 +184,13 @@ def volumes_along(
 
     Returns
     -------
-    list of Volumes
-        One of each point; NaN, and flagged, where the point itself is not below the threshold.
+    tuple
+        Volumes of each point, NaN and flagged where the point itself is not below the threshold;
+        and the log-determinants of its coordinates, shape (K,).
     """
-    found = []
+    found, log_dets = [], []
     for point in at:
-        scale, _ = scaling(layout, point, how.coordinates, how.bias_scale)
+        scale, log_det = scaling(layout, point, how.coordinates, how.bias_scale)
         r_max = how.r_max or default_r_max(point, scale)
         # One after another: each holds a first layer's outputs of all examples.
         (rays,) = measure_rays(
@@ -158,5 +202,6 @@ def volumes_along(
         )
         given = rays.log_radius, rays.num_crossings, rays.log_direction_norm
         found.append(volumes(*given, len(point), has_published_directions=False))
+        log_dets.append(log_det)
         advance(1)
-    return found
+    return found, np.array(log_dets)

@@ -20,16 +20,13 @@ from numpy.typing import NDArray
 
 from basins import streams
 from basins.models.functional import Network
+from basins.study.curves import BEZIER, LINE
 from basins.study.recipe_keys import Recipe
 from basins.training import optimizers, schedules
 
 Array = NDArray[np.float64]
 # points (B, n) -> gradients of the loss there (B, n)
 Gradients = Callable[[Array], Array]
-
-LINE, BEZIER, POLYGON = "line", "bezier", "polygon"
-KINDS = (BEZIER, LINE, POLYGON)
-TRAINED = (BEZIER, POLYGON)
 
 OFF_LINE = 0.01  # of the distance between the ends: how far from their middle a bend starts
 
@@ -60,7 +57,7 @@ def points(kind: str, ends: Array, bend: Array, positions: Array) -> Array:
     Parameters
     ----------
     kind
-        One of `KINDS`.
+        One of `basins.study.curves.KINDS`.
     ends
         w_1 and w_2, shape (2, n).
     bend
@@ -89,8 +86,8 @@ def ends_of(first: Network, last: Network) -> Array:
     return checked_ends(*(one.theta.double().cpu().numpy() for one in (first, last)))
 
 
-def checked_ends(first: Array, last: Array) -> Array:
-    """Return two minima as the ends of a curve, float64, shape (2, n).
+def checked_ends(first: NDArray[np.floating], last: NDArray[np.floating]) -> Array:
+    """Return two minima, shape (n,), as the ends of a curve, float64, shape (2, n).
 
     Raises
     ------
@@ -131,7 +128,7 @@ def trained_bends(
     ends
         w_1 and w_2, shape (2, n).
     kinds
-        Curves to train, of `TRAINED`.
+        Curves to train, of `basins.study.curves.TRAINED`.
     names
         Key of the random numbers.
     epochs

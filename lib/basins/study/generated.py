@@ -9,9 +9,13 @@ from pydantic_core import PydanticUndefined
 from basins.study.keys import Strict
 from basins.study.measure_keys import (
     BoundaryMeasure,
+    CurveMeasure,
     FlatnessOptions,
     Measure,
+    MinefieldMeasure,
     PlaneMeasure,
+    SizePlaneMeasure,
+    TrajectoryMeasure,
     VolumeMeasure,
 )
 from basins.study.recipe_keys import Augmentation, Poison, Recipe, Sam, WarmStart
@@ -29,6 +33,10 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Flatness", FlatnessOptions, "measure.flatness_options."),
     ("Planes", PlaneMeasure, "measure.planes."),
     ("Boundaries", BoundaryMeasure, "measure.boundaries."),
+    ("The minefield", MinefieldMeasure, "measure.minefield."),
+    ("Paths of training", TrajectoryMeasure, "measure.trajectories."),
+    ("Planes through three minima", SizePlaneMeasure, "measure.size_planes."),
+    ("Curves between minima", CurveMeasure, "measure.curves."),
 ]
 
 HEAD = """# Studies

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
+from basins.directions.coordinates import scaling
 from basins.directions.isotropic import directions
 from basins.landscape.along_curves import Basins, barrier, losses_along, volumes_along
-from basins.landscape.garipov2018curves import KINDS, points
+from basins.landscape.garipov2018curves import points
 from basins.models.functional import Network, build
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.slow_path import SlowEvaluator
 from basins.rays.torch_path import TorchEvaluator
+from basins.study.curves import KINDS
 from basins.volume import ball
 from basins.volume.from_rays import LOWER_BOUND, MINIMUM_ABOVE_THRESHOLD
 
@@ -75,7 +77,8 @@ def test_volumes_of_a_quadratic_loss_have_their_closed_form(seed):
     evaluator = NumbaEvaluator(network, network.theta, landscapes)
     at = points("line", ends, ends[0], np.array([0.0, 0.4, 1.0]))
     how = Basins(count, (0.5,), "excess", "weight")
-    found = volumes_along(evaluator, network.layout, at, how, "curve", seed)
+    found, log_dets = volumes_along(evaluator, network.layout, at, how, "curve", seed)
+    assert not log_dets.any()
     unit, _ = directions(("curve", seed), range(count), len(own))
     for point, one in zip(at, found, strict=True):
         for landscape in range(3):
@@ -101,7 +104,11 @@ def test_where_the_curve_is_above_the_threshold_there_is_no_volume(seed):
     threshold = float(np.median(losses[:, -1])) * (1 + 1e-9)
     done = []
     how = Basins(20, (threshold,), "loss")
-    found = volumes_along(evaluator, network.layout, at, how, "curve", seed, advance=done.append)
+    found, log_dets = volumes_along(
+        evaluator, network.layout, at, how, "curve", seed, advance=done.append
+    )
+    for point, log_det in zip(at, log_dets, strict=True):
+        assert log_det == scaling(network.layout, point, "filter")[1]
     assert sum(done) == 5
     for one, loss in zip(found, losses, strict=True):
         status = one.by_estimator["volume_status"][:, 0, 0]

@@ -9,8 +9,6 @@ from scipy.optimize import minimize
 
 from basins.landscape.along_curves import barrier
 from basins.landscape.garipov2018curves import (
-    KINDS,
-    TRAINED,
     bend_gradients,
     checked_ends,
     ends_of,
@@ -22,6 +20,7 @@ from basins.landscape.garipov2018curves import (
 from basins.models.functional import Network, build
 from basins.rays.evaluators import evaluator_of
 from basins.rays.landscapes import Landscapes
+from basins.study.curves import KINDS, TRAINED
 
 GRID = np.linspace(0, 1, 401)
 # Of E_t f(t) over [0, 1]: exact to rounding for polynomials of degree 79, on either half.
