@@ -168,8 +168,20 @@ ROOT = {
     "mean_log_radius": Variable(
         BASIN, "float64", "mean log radius", "nat", "mean_u ln r(u), censored rays at ln r_max"
     ),
+    "log_radius_low": Variable(
+        BASIN, "float64", "log radius of narrow directions", "nat", "a tenth of rays are shorter"
+    ),
+    "log_radius_median": Variable(
+        BASIN, "float64", "median log radius", "nat", "half of the rays are shorter"
+    ),
+    "log_radius_high": Variable(
+        BASIN, "float64", "log radius of wide directions", "nat", "a tenth of rays are longer"
+    ),
     "censored_fraction": Variable(
         BASIN, "float64", "share of rays that do not cross", "1", "within r_max"
+    ),
+    "reentry_fraction": Variable(
+        BASIN, "float64", "share of rays that enter again", "1", "cross the threshold twice or more"
     ),
     "star_fraction": Variable(
         BASIN,
