@@ -215,16 +215,13 @@ rule curves:
         "../../environment.yml"
     threads: STUDY.threads
     resources:
-        mem_mb=lambda wildcards, attempt: attempt
-        * ask("curves", wildcards.cell).mem_mb,
+        mem_mb=lambda wildcards, attempt: attempt * ask("curves", wildcards.cell).mem_mb,
         runtime=lambda wildcards, attempt: attempt
         * ask("curves", wildcards.cell).minutes,
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: fingerprints.of(
-            STUDY, wildcards.cell, "curves"
-        ),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.cell, "curves"),
     message:
         "Joining minima of {wildcards.cell}"
     shell:
