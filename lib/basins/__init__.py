@@ -4,6 +4,8 @@ Basin, estimate
     The volume of the basin of any loss function.
 measure_model
     The basin around any trained torch module, as an `xarray.Dataset`.
+connect_models
+    Curves of low loss between two trained modules of one architecture.
 open_cube
     The result cube of a study, checked.
 """
@@ -15,10 +17,11 @@ _HOMES = {
     "Basin": "basins.volume.basin",
     "estimate": "basins.volume.estimators",
     "measure_model": "basins.measure",
+    "connect_models": "basins.connect",
     "open_cube": "basins.cube.read",
 }
 
-__all__ = ["Basin", "estimate", "measure_model", "open_cube"]
+__all__ = ["Basin", "connect_models", "estimate", "measure_model", "open_cube"]
 
 
 def __getattr__(name: str) -> Any:

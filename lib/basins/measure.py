@@ -109,8 +109,8 @@ def measure_model(
     >>> dict(measured.radius.sizes)
     {'landscape_size': 1, 'threshold': 2, 'direction': 10}
     """
-    network, theta = _minimum(model)
-    examples = _examples(network, theta, inputs, targets, loss, landscape_sizes)
+    network, theta = as_network(model)
+    examples = as_landscapes(network, theta, inputs, targets, loss, landscape_sizes)
     bounds = _increasing("thresholds", thresholds)
     if not isinstance(directions, int) or directions < 1:
         raise ValueError(f"directions: {directions!r} must be a whole number of at least 1")
@@ -197,7 +197,7 @@ def check_estimators(estimators: list[str]) -> None:
             raise ValueError(f"estimators: {name!r} is named more than once; once is allowed")
 
 
-def _minimum(model: nn.Module) -> tuple[Network, Tensor]:
+def as_network(model: nn.Module) -> tuple[Network, Tensor]:
     """Return a copy of the model as a network, and its parameters in the precision of passes."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"model: {type(model).__name__} is not a torch Module")
@@ -208,7 +208,7 @@ def _minimum(model: nn.Module) -> tuple[Network, Tensor]:
     return network, theta if theta.dtype == torch.float64 else theta.to(torch.float32)
 
 
-def _examples(
+def as_landscapes(
     network: Network,
     theta: Tensor,
     inputs: Tensor | ArrayLike,

@@ -37,6 +37,7 @@ ORDER = [
     "plan",
     "slurm",
     "measure",
+    "connect",
     "verbs",
     "cli",
 ]
