@@ -9,7 +9,7 @@ HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
 `volumes/`, if the study names them `estimates/`, `flatness/`, `planes/` and `boundaries/` (one
-file a job), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+file a job), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
