@@ -124,7 +124,7 @@ def _captions(path: Path) -> dict[str, str]:
     found = re.findall(r'name == "(\w+)" %\}\n(.*?)(?=\{%)', text, flags=re.DOTALL)
     if not found:
         raise ValueError(f"--captions: {path} holds no captions of figures by name")
-    return {name: " ".join(words.replace("``", "").split()) for name, words in found}
+    return {name: " ".join(words.replace("`", "").split()) for name, words in found}
 
 
 def _facts(cube: xr.Dataset) -> Iterator[tuple[str, str]]:
