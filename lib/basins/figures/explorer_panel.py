@@ -272,7 +272,7 @@ def _table() -> DataTable:
         ("unit", "unit", text, 260),
     ]
     return DataTable(
-        source=ColumnDataSource({name: [] for name, *_ in listed}, name="flatness"),
+        source=ColumnDataSource({name: [] for name, *_ in listed}),
         columns=[
             TableColumn(field=name, title=title, formatter=formatter, width=width)
             for name, title, formatter, width in listed
