@@ -192,9 +192,8 @@ def _plot(
         height=460,
         sizing_mode="stretch_width",
         name="scatter",
-        output_backend="canvas",
     )
-    plot.segment(
+    intervals = plot.segment(
         x0="x",
         x1="x",
         y0="low",
@@ -222,7 +221,7 @@ def _plot(
         name="points",
     )
     plot.add_tools(TapTool(renderers=[points]), HoverTool(renderers=[points], tooltips=_tooltips()))
-    plot.x_range.renderers = plot.y_range.renderers = [points]
+    plot.x_range.renderers = plot.y_range.renderers = [points, intervals]
     plot.toolbar.logo = None
     plot.add_layout(_legend(plot, *told), "right")
     return plot

@@ -245,7 +245,9 @@ def _spectrum(scale: float) -> View:
     )
     plot.xaxis.axis_label = "eigenvalue (nat per squared unit)"
     plot.yaxis.axis_label = "density (share per unit of eigenvalue)"
-    plot.legend.label_text_font_size = "8pt"
+    legend = plot.legend[0]
+    legend.label_text_font_size, legend.orientation = "8pt", "horizontal"
+    plot.add_layout(legend, "below")
     return View(plot, {"own": own, "test": test})
 
 
