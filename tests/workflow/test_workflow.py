@@ -46,7 +46,9 @@ def test_run_writes_cube_figures_report_and_study(tiny_run):
         assert words in report
     explorer = (results / "explorer.html").read_text(encoding="utf-8")
     assert "How many nats each minimum" in explorer
-    assert explorer.count("data:image/png;base64,") == sum(name.endswith(".png") for name in names)
+    assert explorer.count('src="data:image/png;base64,') == sum(
+        name.endswith(".png") for name in names
+    )
     assert "threshold_kind" in (results / "study.yaml").read_text()
     assert not (results / "checkpoints").exists() or not list(
         (results / "checkpoints").rglob("*.pt")
