@@ -27,6 +27,7 @@ rule all:
         figures=expand(
             jobs.figure_file(STUDY, "{name}", "png"), name=figure_names.figures(STUDY)
         ),
+        explorer=jobs.explorer_file(STUDY),
     params:
         summary=lambda wildcards: summary(),
     message:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from table import options, report
 
-from basins.plan.price import pricer_of
+from basins.plan.price import ENDS, pricer_of
 from basins.study import figure_names, jobs
 from basins.study.load import load_study
 
@@ -49,9 +49,10 @@ def main() -> None:
         ("figure", pricer.figure(), jobs.benchmark_file(study, "figure", name))
         for name in figure_names.FIGURES
     ]
+    pairs += [("explorer", pricer.explorer(), jobs.benchmark_file(study, "explorer", "all"))]
     rows: list[dict[str, object]] = []
     totals = [0.0, 0.0]
-    for rule in (*jobs.verbs(study), "cube", "figure"):
+    for rule in (*jobs.verbs(study), *ENDS):
         listed = [(price, measured(path)) for verb, price, path in pairs if verb == rule]
         foretold = sum(price[0] for price, _ in listed)
         taken = sum(seconds for _, (seconds, _) in listed)

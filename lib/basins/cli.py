@@ -28,6 +28,7 @@ VERBS = {
     "minefield": "place all minima of a model and data set, and paths of training, in a plane",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
+    "explore": "write a page of a study for a browser: minima to filter and click, figures",
     "show": "print a readable summary of a cube",
     "rank": "rank the measures of a cube by how they go with the generalization gap",
     "plan": "say what is left of a study and what it will cost: jobs, hours, memory, bytes",
@@ -91,6 +92,12 @@ def build_parser() -> argparse.ArgumentParser:
     figure.add_argument("--pdf", required=True, type=Path, help="PDF file to write")
     figure.add_argument(
         "--threshold", type=float, help="threshold to draw (default: the cube's middle one)"
+    )
+    explore = verb("explore")
+    add(explore, "--cube", "--output")
+    explore.add_argument("--figures", type=Path, help="folder of the study's PNG figures")
+    explore.add_argument(
+        "--captions", type=Path, help="file of their captions (workflow/report/figure.rst)"
     )
     show = verb("show")
     show.add_argument("cube", type=Path, help="cube of a study, or one of its job files")

@@ -94,7 +94,12 @@ def test_more_of_anything_is_never_cheaper(study):
 
 def test_request_covers_the_price(study):
     pricer = price.pricer_of(study)
-    for verb, job in [("train", jobs.expand(study)[0]), ("cube", None), ("figure", None)]:
+    for verb, job in [
+        ("train", jobs.expand(study)[0]),
+        ("cube", None),
+        ("figure", None),
+        ("explorer", None),
+    ]:
         asked = pricer.request(verb, job)
         seconds, peak, _ = pricer.job(job, verb) if job else getattr(pricer, verb)()
         assert asked.mem_mb * 1e6 >= 1.3 * peak
@@ -150,6 +155,7 @@ def test_plan_says_what_there_is_to_do(study):
         "volume": 10,
         "cube": 1,
         "figure": 6,
+        "explorer": 1,
     }
     assert found.gpu_hours == 0
     assert found.cpu_hours == pytest.approx(sum(rule.seconds for rule in found.rules) / 3600)
@@ -241,6 +247,6 @@ def test_best_block_of_seeds_is_the_largest_under_five_minutes(study):
 
 
 def test_remaining_may_be_given(study):
-    nothing = Remaining({"train": {}, "rays": {}, "volume": {}}, [], True, [])
+    nothing = Remaining({"train": {}, "rays": {}, "volume": {}}, [], True, [], True)
     assert table.plan(study, left=nothing).wall_seconds == 0
     assert table.plan(study, left=remaining(study)).wall_seconds > 0

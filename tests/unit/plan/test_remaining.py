@@ -24,7 +24,7 @@ def changed(before, **keys):
 def test_finished_study_leaves_nothing(finished):
     left = remaining(finished)
     assert not any(left.blocks.values())
-    assert (left.datasets, left.has_cube, left.figures) == ([], True, [])
+    assert (left.datasets, left.has_cube, left.figures, left.has_explorer) == ([], True, [], True)
 
 
 def test_new_study_leaves_everything(finished):
@@ -74,10 +74,18 @@ def test_damaged_and_missing_files_and_what_follows(finished):
 
 def test_lost_figure_and_lost_receipt(finished):
     jobs.figure_file(finished, figure_names.FIGURES[0], "pdf").unlink()
-    assert remaining(finished).figures == [figure_names.FIGURES[0]]
+    left = remaining(finished)
+    assert left.figures == [figure_names.FIGURES[0]]
+    assert not left.has_explorer
     jobs.dataset_file(finished, "digits").unlink()
     left = remaining(finished)
     assert left.reasons("train") == {"its data set is fetched": 4}
+
+
+def test_lost_explorer_is_all_that_is_left(finished):
+    jobs.explorer_file(finished).unlink()
+    left = remaining(finished)
+    assert (left.has_cube, left.figures, left.has_explorer) == (True, [], False)
 
 
 def test_unreadable_record_of_the_last_run_gives_no_keys(finished):
