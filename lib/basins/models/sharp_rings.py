@@ -33,7 +33,8 @@ class Radius(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (examples, inputs) to (examples, 1)."""
-        return torch.linalg.vector_norm(inputs, dim=-1, keepdim=True)
+        lengths: Tensor = torch.linalg.vector_norm(inputs, dim=-1, keepdim=True)
+        return lengths
 
 
 def build(name: str, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
