@@ -1,7 +1,8 @@
 """Figures: cube -> pictures, for the eye and for print.
 
 Requires: the cube.
-Provides: each figure as PNG (in the report, with its caption) and as PDF.
+Provides: each figure as PNG (in the report, with its caption) and as PDF, and an animation of
+          losses in a plane where the study measures them in more landscapes than one.
 """
 
 
@@ -35,4 +36,34 @@ rule figure:
         " --name {wildcards.name:q}"
         " --png {output.png:q}"
         " --pdf {output.pdf:q}"
+        " --log {log:q}"
+
+
+rule animation:
+    """Animate the loss in a plane through one minimum as the landscape gets more examples."""
+    input:
+        cube=jobs.cube_file(STUDY),
+    output:
+        gif=report(
+            jobs.animation_file(STUDY),
+            caption="../report/animation.rst",
+            category="Figures",
+            labels={"figure": "landscape"},
+        ),
+    log:
+        jobs.log_file(STUDY, "animation", "landscape"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "animation", "landscape")
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * ask("animation").mem_mb,
+        runtime=lambda wildcards, attempt: attempt * ask("animation").minutes,
+    message:
+        "Animating the landscape"
+    shell:
+        "basins animate"
+        " --cube {input.cube:q}"
+        " --output {output.gif:q}"
         " --log {log:q}"

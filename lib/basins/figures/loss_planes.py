@@ -32,19 +32,8 @@ def _panel(axis: Axes, part: xr.Dataset, size: int, levels: np.ndarray) -> None:
     if bool(losses.isnull().any()):
         style.say_nothing_measured(axis)
         return
-    drawn = np.clip(losses.values, levels[0], levels[-1])
-    scale = LogNorm(levels[0], levels[-1])
-    axis.contourf(losses.x, losses.y, drawn, levels, norm=scale, cmap="viridis")
-    axis.contour(losses.x, losses.y, drawn, levels, norm=scale, colors="white", linewidths=0.4)
     own = float(losses.sel(x=0, y=0))
-    height = of_planes.bound(part, part.threshold.item(), own)
-    if losses.min() < height < losses.max():
-        axis.contour(losses.x, losses.y, losses.values, [height], colors="red", linewidths=1.2)
-    axis.plot(0, 0, "+", color="black")
-    axis.set_aspect("equal")
-    axis.grid(visible=False)
-    axis.set_xlabel("first direction (filter norms)")
-    axis.set_ylabel("second direction")
+    contours(axis, losses, levels, of_planes.bound(part, part.threshold.item(), own))
     axis.text(
         0.03,
         0.03,
@@ -53,3 +42,18 @@ def _panel(axis: Axes, part: xr.Dataset, size: int, levels: np.ndarray) -> None:
         fontsize=7,
         bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0},
     )
+
+
+def contours(axis: Axes, losses: xr.DataArray, levels: np.ndarray, height: float) -> None:
+    """Draw losses (y, x) between levels, red where they are `height`, a cross at the minimum."""
+    drawn = np.clip(losses.values, levels[0], levels[-1])
+    scale = LogNorm(levels[0], levels[-1])
+    axis.contourf(losses.x, losses.y, drawn, levels, norm=scale, cmap="viridis")
+    axis.contour(losses.x, losses.y, drawn, levels, norm=scale, colors="white", linewidths=0.4)
+    if losses.min() < height < losses.max():
+        axis.contour(losses.x, losses.y, losses.values, [height], colors="red", linewidths=1.2)
+    axis.plot(0, 0, "+", color="white")
+    axis.set_aspect("equal")
+    axis.grid(visible=False)
+    axis.set_xlabel("first direction (filter norms)")
+    axis.set_ylabel("second direction")

@@ -9,6 +9,7 @@ from basins.plan.calibration import Calibration
 from basins.plan.remaining import Remaining
 from basins.plan.request import Request, request
 from basins.study import jobs
+from basins.study.figure_names import is_animated
 from basins.study.schema import Study
 
 # CUDA's own libraries, on a machine where no job of it was ever measured.
@@ -25,8 +26,11 @@ LEAST_MINUTES = {
     "boundaries": 1,
     "cube": 10,
     "figure": 10,
+    "animation": 10,
 }
 ON_GPU = ("train", "transform", "rays", "estimate", "flatness", "planes", "boundaries")
+# What one landscape of an animation takes: of a figure's time, and to keep its frames.
+ANIMATED_FIGURES, ANIMATED_BYTES = 0.6, 1.5e7
 # Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
 PRICED_AS = {"flatness": "estimate", "transform": "train", "planes": "rays", "boundaries": "train"}
 
@@ -108,6 +112,16 @@ class Pricer:
         """Return seconds, peak bytes and result bytes of one figure."""
         return self.cpu.start_seconds["figure"], self.cpu.start_bytes["figure"], 2e5
 
+    def animation(self) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of the animation."""
+        seconds, peak, written = self.figure()
+        landscapes = len(self.study.landscape_sizes)
+        return (
+            seconds * (1 + ANIMATED_FIGURES * landscapes),
+            peak + ANIMATED_BYTES * landscapes,
+            written * landscapes,
+        )
+
     def fetch(self, dataset: str) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of checking a data set that is there."""
         num_bytes = networks.data_facts(dataset, self.study.data_root).num_bytes
@@ -115,11 +129,12 @@ class Pricer:
         return seconds, self.cpu.start_bytes["fetch"] + 2.25 * num_bytes, 500.0
 
     def request(self, verb: str, job: jobs.Job | None = None) -> Request:
-        """Return what to ask a cluster for; `cube` and `figure` have no job block."""
-        if job is None:
-            seconds, peak, _ = self.cube() if verb == "cube" else self.figure()
-        else:
+        """Return what to ask a cluster for; what is made of the whole study has no job block."""
+        if job is not None:
             seconds, peak, _ = self.job(job, verb, at_worst=True)
+        else:
+            whole = {"cube": self.cube, "figure": self.figure, "animation": self.animation}
+            seconds, peak, _ = whole[verb]()
         is_unknown = self.study.device != "cpu" and self.compute.kind == "cpu"
         if is_unknown and verb in ON_GPU:
             peak += UNKNOWN_GPU_BYTES
@@ -127,7 +142,7 @@ class Pricer:
 
     def largest(self, verb: str) -> Request:
         """Return what covers every job of a rule."""
-        if verb in {"cube", "figure"}:
+        if verb in {"cube", "figure", "animation"}:
             return self.request(verb)
         if verb not in self._largest:
             asked = {
@@ -156,6 +171,8 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
         ("cube", [] if left.has_cube else [pricer.cube()]),
         ("figure", [pricer.figure() for _ in left.figures]),
     ]
+    if is_animated(pricer.study):
+        parts.append(("animation", [] if left.has_animation else [pricer.animation()]))
     return [
         RulePrice(
             rule=rule,
@@ -189,7 +206,8 @@ def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
 def ends(prices: list[RulePrice]) -> tuple[float, float]:
     """Return the seconds before the first and after the last job block."""
     longest = {price.rule: price.longest for price in prices}
-    return longest["fetch"], longest["cube"] + longest["figure"]
+    drawn = max(longest["figure"], longest.get("animation", 0.0))
+    return longest["fetch"], longest["cube"] + drawn
 
 
 def wall_seconds(

@@ -43,12 +43,15 @@ class Remaining:
         Whether the cube and all figures are there and nothing above them is done again.
     figures
         Figures to be drawn.
+    has_animation
+        Whether the animation is there, as the cube is, or the study has none.
     """
 
     blocks: dict[str, dict[jobs.Job, str]]
     datasets: list[str]
     has_cube: bool
     figures: list[str]
+    has_animation: bool
 
     def reasons(self, verb: str) -> dict[str, int]:
         """Return how many jobs of a verb are done again for each reason."""
@@ -80,7 +83,9 @@ def remaining(study: Study) -> Remaining:
     missing = [
         name for name in figure_names.figures(study) if not has_cube or not _has_figure(study, name)
     ]
-    return Remaining(blocks, fetched, has_cube, missing)
+    has_animation = has_cube and jobs.animation_file(study).is_file()
+    is_animated = figure_names.is_animated(study)
+    return Remaining(blocks, fetched, has_cube, missing, has_animation or not is_animated)
 
 
 def _has_figure(study: Study, name: str) -> bool:

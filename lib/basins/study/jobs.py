@@ -289,6 +289,11 @@ def figure_file(study: Study, name: str, extension: str) -> Path:
     return results_folder(study) / "figures" / f"{name}.{extension}"
 
 
+def animation_file(study: Study) -> Path:
+    """Return where the animation of a growing landscape is written."""
+    return figure_file(study, "landscape", "gif")
+
+
 def log_file(study: Study, verb: str, job_id: str) -> Path:
     """Return where a verb writes its log."""
     return results_folder(study) / "logs" / verb / f"{job_id}.log"

@@ -5,12 +5,13 @@ from basins.verbs.estimating import estimate
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
-from basins.verbs.reporting import cube, figure, generate, rank, show
+from basins.verbs.reporting import animate, cube, figure, generate, rank, show
 from basins.verbs.surveying import flatness
 from basins.verbs.training import train
 from basins.verbs.transforming import transform
 
 __all__ = [
+    "animate",
     "boundaries",
     "calibrate",
     "check",
