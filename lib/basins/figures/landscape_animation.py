@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.animation import PillowWriter
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -139,15 +140,16 @@ def animate(cube: xr.Dataset, output: Path, threshold: float | None = None) -> N
     levels, bounds = of_planes.levels(planes), of_planes.loss_range(planes)
     words = f"{part.threshold_kind.item()} {part.threshold.item():g}"
     writer = PillowWriter(fps=FRAMES_PER_SECOND)
-    with (
-        style.sheet("", 8.2, 4.2, columns=2) as (figure, axes),
-        whole_or_not_at_all(output) as partial,
-    ):
-        axes[1].remove()
-        flat, solid = axes[0], figure.add_subplot(1, 2, 2, projection="3d")
+    with style.look(), whole_or_not_at_all(output) as partial:
+        figure = Figure(figsize=(8.2, 4.2))
+        FigureCanvasAgg(figure)
+        # By hand: a layout that is worked out could jump from frame to frame.
+        flat = figure.add_axes((0.19, 0.13, 0.36, 0.69))
+        solid = figure.add_axes((0.58, 0.05, 0.37, 0.77), projection="3d")
+        bar = figure.add_axes((0.085, 0.2, 0.015, 0.55))
         ticks = [planes.x.values[0], 0, planes.x.values[-1]]
         scale = ScalarMappable(LogNorm(*bounds), "viridis")
-        figure.colorbar(scale, ax=flat, location="left", label="loss (nat)", shrink=0.8)
+        figure.colorbar(scale, cax=bar, location="left", label="loss (nat)")
         with writer.saving(figure, str(partial), DOTS):
             for frame in frames(planes):
                 own = float(frame.losses.sel(x=0, y=0))
@@ -159,17 +161,10 @@ def animate(cube: xr.Dataset, output: Path, threshold: float | None = None) -> N
                 loss_surfaces.surface(solid, frame.losses, bounds)
                 # In front of the surface, which would hide it.
                 solid.plot([0], [0], [np.log10(own)], "o", color="red", zorder=10)
-                figure.suptitle(f"Loss in a plane through a minimum: {frame.words}\n{_words(part)}")
-                _keep_layout(figure)
+                title = f"Loss in a plane through a minimum: {frame.words}\n{_words(part)}"
+                figure.suptitle(title, fontsize=9.5)
                 for _ in range(frame.count):
                     writer.grab_frame()
-
-
-def _keep_layout(figure: Figure) -> None:
-    """Lay out the first frame and leave it so: nothing may jump from frame to frame."""
-    if figure.get_layout_engine() is not None:
-        figure.canvas.draw()
-        figure.set_layout_engine("none")
 
 
 def _words(one: xr.Dataset) -> str:
