@@ -28,6 +28,9 @@ rule all:
             jobs.figure_file(STUDY, "{name}", "png"), name=figure_names.figures(STUDY)
         ),
         explorer=jobs.explorer_file(STUDY),
+        animation=(
+            [jobs.animation_file(STUDY)] if figure_names.is_animated(STUDY) else []
+        ),
     params:
         summary=lambda wildcards: summary(),
     message:

@@ -1,7 +1,8 @@
 """Figures: cube -> pictures, for the eye and for print, and a page to look around in.
 
 Requires: the cube.
-Provides: each figure as PNG (in the report, with its caption) and as PDF; the explorer.
+Provides: each figure as PNG (in the report, with its caption) and as PDF, the explorer, and an
+          animation of losses in a plane where the study measures them in more than one landscape.
 """
 
 import os
@@ -70,4 +71,34 @@ rule explorer:
         " --figures {params.figures:q}"
         " --captions {params.captions:q}"
         " --output {output.page:q}"
+        " --log {log:q}"
+
+
+rule animation:
+    """Animate the loss in a plane through one minimum as the landscape gets more examples."""
+    input:
+        cube=jobs.cube_file(STUDY),
+    output:
+        gif=report(
+            jobs.animation_file(STUDY),
+            caption="../report/animation.rst",
+            category="Figures",
+            labels={"figure": "landscape"},
+        ),
+    log:
+        jobs.log_file(STUDY, "animation", "landscape"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "animation", "landscape")
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * ask("animation").mem_mb,
+        runtime=lambda wildcards, attempt: attempt * ask("animation").minutes,
+    message:
+        "Animating the landscape"
+    shell:
+        "basins animate"
+        " --cube {input.cube:q}"
+        " --output {output.gif:q}"
         " --log {log:q}"

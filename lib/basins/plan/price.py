@@ -31,11 +31,14 @@ LEAST_MINUTES = {
     "cube": 10,
     "figure": 10,
     "explorer": 10,
+    "animation": 10,
 }
 # What comes after all job blocks, in order.
-ENDS = ("cube", "figure", "explorer")
+ENDS = ("cube", "figure", "explorer", "animation")
 # Of the page for a browser beside what a figure takes: its own, a minimum's, copies in memory.
 PAGE_SECONDS, MINIMUM_SECONDS, PAGE_COPIES = 1.5, 0.01, 8
+# What one landscape of an animation takes: of a figure's time, and to keep its frames.
+ANIMATED_FIGURES, ANIMATED_BYTES = 0.6, 1.5e7
 ON_GPU = (
     "train",
     "transform",
@@ -160,6 +163,16 @@ class Pricer:
             written,
         )
 
+    def animation(self) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of the animation."""
+        seconds, peak, written = self.figure()
+        landscapes = len(self.study.landscape_sizes)
+        return (
+            seconds * (1 + ANIMATED_FIGURES * landscapes),
+            peak + ANIMATED_BYTES * landscapes,
+            written * landscapes,
+        )
+
     def fetch(self, dataset: str) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of checking a data set that is there."""
         num_bytes = networks.data_facts(dataset, self.study.data_root).num_bytes
@@ -212,6 +225,8 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
         ("figure", [pricer.figure() for _ in left.figures]),
         ("explorer", [] if left.has_explorer else [pricer.explorer()]),
     ]
+    if figure_names.is_animated(pricer.study):
+        parts.append(("animation", [] if left.has_animation else [pricer.animation()]))
     return [
         RulePrice(
             rule=rule,
@@ -254,7 +269,7 @@ def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
 def ends(prices: list[RulePrice]) -> tuple[float, float]:
     """Return the seconds before the first and after the last job block."""
     longest = {price.rule: price.longest for price in prices}
-    return longest["fetch"], sum(longest[rule] for rule in ENDS)
+    return longest["fetch"], sum(longest.get(rule, 0.0) for rule in ENDS)
 
 
 def wall_seconds(

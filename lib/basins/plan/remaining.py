@@ -62,6 +62,8 @@ class Remaining:
         Figures to be drawn.
     has_explorer
         Whether the page for a browser is there and no figure on it is drawn again.
+    has_animation
+        Whether the animation is there, as the cube is, or the study has none.
     """
 
     blocks: dict[str, dict[jobs.Job | jobs.Cell, str]]
@@ -69,6 +71,7 @@ class Remaining:
     has_cube: bool
     figures: list[str]
     has_explorer: bool
+    has_animation: bool
 
     def reasons(self, verb: str) -> dict[str, int]:
         """Return how many jobs of a verb are done again for each reason."""
@@ -109,7 +112,9 @@ def remaining(study: Study) -> Remaining:
         name for name in figure_names.figures(study) if not has_cube or not _has_figure(study, name)
     ]
     has_explorer = not missing and jobs.explorer_file(study).is_file()
-    return Remaining(blocks, fetched, has_cube, missing, has_explorer)
+    is_animated = figure_names.is_animated(study)
+    has_animation = has_cube and (not is_animated or jobs.animation_file(study).is_file())
+    return Remaining(blocks, fetched, has_cube, missing, has_explorer, has_animation)
 
 
 def _has_figure(study: Study, name: str) -> bool:

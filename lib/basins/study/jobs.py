@@ -321,6 +321,11 @@ def explorer_file(study: Study) -> Path:
     return results_folder(study) / "explorer.html"
 
 
+def animation_file(study: Study) -> Path:
+    """Return where the animation of a growing landscape is written."""
+    return figure_file(study, "landscape", "gif")
+
+
 def log_file(study: Study, verb: str, job_id: str) -> Path:
     """Return where a verb writes its log."""
     return results_folder(study) / "logs" / verb / f"{job_id}.log"

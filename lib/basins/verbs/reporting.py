@@ -68,6 +68,34 @@ def explore(
         partial.write_text(text, encoding="utf-8")
 
 
+def animate(
+    cube: Path,
+    output: Path,
+    threshold: float | None = None,
+    model: str | None = None,
+    dataset: str | None = None,
+    recipe: str | None = None,
+    train_size: int | None = None,
+    seed: int | None = None,
+) -> None:
+    """Write an animation of one minimum's plane in growing landscapes."""
+    from basins.figures import landscape_animation
+
+    if output.suffix != ".gif":
+        raise ValueError(f"--output: {str(output)!r} must end in .gif; animations are GIFs")
+    group = landscape_animation.GROUP
+    labels = {
+        "model": model,
+        "dataset": dataset,
+        "recipe": recipe,
+        "train_size": train_size,
+        "seed": seed,
+    }
+    with read.open_cube(cube) as opened, read.open_group(cube, group) as bulk:
+        one = landscape_animation.chosen(opened.assign(bulk.data_vars), **labels)
+        landscape_animation.animate(one, output, threshold)
+
+
 def show(cube: Path) -> None:
     """Print a readable summary of a cube."""
     with read.open_cube(cube) as opened:

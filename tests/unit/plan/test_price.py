@@ -13,6 +13,7 @@ from basins.plan import calibration, price, table
 from basins.plan.remaining import Remaining, remaining
 from basins.study import jobs
 from basins.study.load import load_study, parse_study, save_study
+from basins.study.measure_keys import PlaneMeasure
 
 CHAINS = st.lists(st.tuples(*[st.integers(0, 20).map(float)] * 3), min_size=1, max_size=4)
 
@@ -134,6 +135,32 @@ def test_estimates_are_priced_by_their_budget(study):
     # A Hessian is little beside a million losses.
     plain = price.pricer_of(asking(estimators=["rays", "laplace"]))
     assert 0 < plain.job(job, "estimate")[0] - start < once / 10
+
+
+def animated(study, sizes):
+    planes = study.measure.model_copy(update={"planes": PlaneMeasure(points=3)})
+    return study.model_copy(update={"measure": planes, "landscape_sizes": sizes})
+
+
+def test_an_animation_is_priced_by_its_landscapes(study):
+    sizes = [20, 50, 100, 200]
+    short, long = (price.pricer_of(animated(study, chosen)) for chosen in (sizes[2:], sizes))
+    once, twice = short.animation(), long.animation()
+    still = short.figure()
+    for less, more, figure in zip(once, twice, still, strict=True):
+        assert figure < less < more
+    for part in range(2):
+        assert twice[part] - still[part] == pytest.approx(2 * (once[part] - still[part]))
+    asked = long.largest("animation")
+    assert asked == long.request("animation")
+    assert asked.mem_mb * 1e6 >= 1.3 * twice[1]
+    rows = {rule.rule: rule for rule in table.plan(long.study).rules}
+    assert rows["animation"].num_jobs == 1
+    assert rows["animation"].seconds == pytest.approx(twice[0])
+    # It is drawn beside the figures, and lasts longer.
+    assert price.ends(list(rows.values()))[1] == pytest.approx(rows["cube"].longest + twice[0])
+    for none in (study, animated(study.model_copy(update={"train_sizes": [200]}), [200])):
+        assert "animation" not in {rule.rule for rule in table.plan(none).rules}
 
 
 def test_array_asks_for_its_largest_job(study):

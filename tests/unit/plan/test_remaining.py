@@ -2,10 +2,11 @@
 
 import shutil
 
+import h5py
 import pytest
 
 from basins.plan.remaining import changed_keys, remaining
-from basins.study import figure_names, jobs
+from basins.study import figure_names, fingerprints, jobs
 from basins.study.load import load_study, parse_study
 
 
@@ -86,6 +87,26 @@ def test_lost_explorer_is_all_that_is_left(finished):
     jobs.explorer_file(finished).unlink()
     left = remaining(finished)
     assert (left.has_cube, left.figures, left.has_explorer) == (True, [], False)
+
+
+def test_lost_animation(finished):
+    """The study has no planes; of one that has, everything else stands in for what it measures."""
+    assert remaining(finished).has_animation
+    study = changed(finished, measure=finished.measure.model_dump(mode="json") | {"planes": {}})
+    assert not remaining(study).has_animation
+    for job in jobs.expand(study):
+        source = jobs.volumes_file(study, job.id)
+        path = jobs.job_file(study, job.id, "planes")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, path)
+        with h5py.File(path, "a") as file:
+            file.attrs["fingerprint"] = fingerprints.of_job(study, job, "planes")
+    assert remaining(study).has_cube
+    assert not remaining(study).has_animation
+    jobs.animation_file(study).touch()
+    assert remaining(study).has_animation
+    jobs.cube_file(study).unlink()
+    assert not remaining(study).has_animation
 
 
 def test_unreadable_record_of_the_last_run_gives_no_keys(finished):
