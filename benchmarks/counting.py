@@ -18,7 +18,7 @@ from table import options, report
 
 from basins.cube import read
 from basins.cube.queries import own_landscape
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import load_study
 from basins.study.schema import Study
 from basins.verbs.job_data import load, minima_of, network_of
@@ -34,7 +34,7 @@ ENOUGH, LEAST = 400, 30  # draws inside: errors of 0.05, of 0.18
 def own_basins(study: Study, block: jobs.Job, threshold: float) -> list[Basin]:
     """Return the basins of a job's minima in the landscape they were trained in, by seed."""
     path = jobs.minima_file(study, block.id)
-    with read.open_job(path, "minima", jobs.fingerprint(study, block.id, "train")) as file:
+    with read.open_job(path, "minima", fingerprints.of(study, block.id, "train")) as file:
         parameters = file["parameters"][()]
     data = load(study, block.dataset)
     network = network_of(block, data, study.recipes[block.recipe].loss)

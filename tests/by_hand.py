@@ -35,10 +35,16 @@ def run_study(path, *how):
         measured = ["--minima", places[0], "--output", places[1]]
         run("rays", *common, "--receipt", receipt, *measured, *how)
         run("volume", *common, "--rays", places[1], "--output", places[2])
-        for verb in ("estimate", "flatness", "planes", "boundaries"):
-            if verb in jobs.verbs(study):
+        for verb in ("estimate", "flatness", "planes", "boundaries", "trajectories"):
+            if verb in jobs.verbs_of(study, job):
                 data = ["--receipt", receipt, "--minima", places[0]]
                 run(verb, *common, *data, "--output", jobs.job_file(study, job.id, verb))
+    for cell in jobs.cells(study):
+        receipt = jobs.receipt_of(study, cell.id)
+        for verb in jobs.cell_verbs(study):
+            output = jobs.job_file(study, cell.id, verb)
+            given = ["--study", path, "--cell", cell.id, "--receipt", receipt]
+            run(verb, *given, "--output", output)
     run("cube", "--study", path, "--output", jobs.cube_file(study))
     return study
 

@@ -16,13 +16,16 @@ VERBS = {
     "check": "check a study file and say what it would run",
     "fetch": "fetch a data set, check it, write its receipt",
     "train": "train the minima of one job",
-    "transform": "change the minima of a job in a way that leaves their function as it was",
+    "transform": "change the minima of a job but not their function, or take an earlier epoch's",
     "rays": "solve the radii of one job's minima in every landscape",
     "volume": "turn the radii of one job into volumes",
     "estimate": "measure volumes of one job's minima by annealing and the like",
     "flatness": "measure sharpness and curvature of one job's minima",
     "planes": "compute losses in a random plane through each of one job's minima",
     "boundaries": "compute the decision boundaries of one job's minima",
+    "trajectories": "compute losses in the principal planes of the paths to one job's minima",
+    "size_planes": "compute losses in planes through minima of three train sizes",
+    "minefield": "place all minima of a model and data set, and paths of training, in a plane",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "explore": "write a page of a study for a browser: minima to filter and click, figures",
@@ -51,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         texts = {
             "--study": "study file",
             "--job": "job as model/dataset/recipe[@transform]/n<train size>/seeds-<first>-<last>",
+            "--cell": "all minima of a model and data set, as model/dataset",
             "--dataset": "name of the data set",
             "--receipt": "receipt of the data set, from `basins fetch`",
             "--minima": "minima of the job (`transform`: of the one it changes)",
@@ -59,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--output": "file to write, whole or not at all",
         }
         for option in options:
-            is_file = option not in {"--job", "--dataset"}
+            is_file = option not in {"--job", "--cell", "--dataset"}
             command.add_argument(
                 option, required=True, type=Path if is_file else str, help=texts[option]
             )
@@ -76,8 +80,10 @@ def build_parser() -> argparse.ArgumentParser:
             "--slow-path", action="store_true", help="by the plain reference, to compare with"
         )
     add(verb("volume"), "--study", "--job", "--rays", "--output")
-    for name in ("transform", "estimate", "flatness", "planes", "boundaries"):
+    for name in ("transform", "estimate", "flatness", "planes", "boundaries", "trajectories"):
         add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
+    for name in ("minefield", "size_planes"):
+        add(verb(name), "--study", "--cell", "--receipt", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")
     add(figure, "--cube")

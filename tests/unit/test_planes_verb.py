@@ -17,7 +17,6 @@ from basins.landscape.li2018planes import filter_normalized
 from basins.models.functional import Network, build
 from basins.plan import memory
 from basins.study import jobs
-from basins.study.measure_keys import PlaneMeasure
 
 VOLUME = {"directions": 12, "thresholds": [0.5]}
 
@@ -70,7 +69,7 @@ def test_the_cube_holds_losses_of_the_plane(study_file):
 @pytest.mark.parametrize("extent", [0.9, 0.7, 1.0])
 @pytest.mark.parametrize("points", [3, 7, 51, 71, 101])
 def test_the_minimum_is_a_point_of_every_grid(extent, points):
-    axis = grid_axis(PlaneMeasure(points=points, extent=extent))
+    axis = grid_axis(points, extent)
     assert axis[points // 2] == 0
     assert (axis[0], axis[-1]) == (-extent, extent)
 

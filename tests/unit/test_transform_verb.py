@@ -7,7 +7,7 @@ from by_hand import failing, run, run_study
 
 from basins.cube.read import open_cube
 from basins.plan.remaining import remaining
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import load_study
 
 TRANSFORMS = ["alpha-scale:4", "unit-rescaling:0.5", "permutation"]
@@ -118,9 +118,9 @@ def test_radial_coordinates_are_measured_around_each_minimum(study_file):
 def test_another_transform_makes_only_its_own_files(study_file):
     keys = {"models": ["mlp-8"], "train_sizes": [20], "seeds": 1}
     study = run_study(study_file(**keys, transforms=["alpha-scale:2"]))
-    before = {job.id: jobs.fingerprint(study, job.id, "rays") for job in jobs.expand(study)}
+    before = {job.id: fingerprints.of(study, job.id, "rays") for job in jobs.expand(study)}
     changed = load_study(study_file(**keys, transforms=["alpha-scale:2", "permutation"]))
-    after = {job.id: jobs.fingerprint(changed, job.id, "rays") for job in jobs.expand(changed)}
+    after = {job.id: fingerprints.of(changed, job.id, "rays") for job in jobs.expand(changed)}
     assert before.items() <= after.items()
     left = remaining(changed)
     assert not left.blocks["train"]

@@ -9,13 +9,16 @@ rule cube:
     """Merge all job files, one at a time, into the study's cube."""
     input:
         receipts=[jobs.dataset_file(STUDY, name) for name in STUDY.datasets],
-        minima=jobs.job_files(STUDY, "train"),
+        minima=[*jobs.job_files(STUDY, "train"), *jobs.job_files(STUDY, "transform")],
         rays=jobs.job_files(STUDY, "rays"),
         volumes=jobs.job_files(STUDY, "volume"),
         estimates=jobs.job_files(STUDY, "estimate"),
         flatness=jobs.job_files(STUDY, "flatness"),
         planes=jobs.job_files(STUDY, "planes"),
         boundaries=jobs.job_files(STUDY, "boundaries"),
+        trajectories=jobs.job_files(STUDY, "trajectories"),
+        size_planes=jobs.job_files(STUDY, "size_planes"),
+        minefield=jobs.job_files(STUDY, "minefield"),
     output:
         cube=jobs.cube_file(STUDY),
     log:

@@ -1,7 +1,9 @@
 """The landscape around minima: what is computed to be drawn.
 
 Requires: STUDY, minima, and the receipt of the job's data set.
-Provides: losses in planes through minima, and decision boundaries.
+Provides: losses in planes through minima, with the paths that lead to them, and through minima of
+          three train sizes; decision boundaries; and all minima of a model and data set, with the
+          paths, as points of a plane.
 """
 
 
@@ -26,7 +28,7 @@ rule planes:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "planes"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "planes"),
     message:
         "Computing planes of {wildcards.job}"
     shell:
@@ -61,7 +63,7 @@ rule boundaries:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(
+        fingerprint=lambda wildcards: fingerprints.of(
             STUDY, wildcards.job, "boundaries"
         ),
     message:
@@ -73,4 +75,123 @@ rule boundaries:
         " --receipt {input.receipt:q}"
         " --minima {input.minima:q}"
         " --output {output.boundaries:q}"
+        " --log {log:q}"
+
+
+rule trajectories:
+    """Compute losses in the principal plane of each path of one job, in every landscape."""
+    input:
+        minima=jobs.minima_file(STUDY, "{job}"),
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.job),
+    output:
+        trajectories=jobs.job_file(STUDY, "{job}", "trajectories"),
+    log:
+        jobs.log_file(STUDY, "trajectories", "{job}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "trajectories", "{job}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("trajectories", wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("trajectories", wildcards.job).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: fingerprints.of(
+            STUDY, wildcards.job, "trajectories"
+        ),
+    message:
+        "Computing trajectories of {wildcards.job}"
+    shell:
+        "basins trajectories"
+        " --study {params.study:q}"
+        " --job {wildcards.job:q}"
+        " --receipt {input.receipt:q}"
+        " --minima {input.minima:q}"
+        " --output {output.trajectories:q}"
+        " --log {log:q}"
+
+
+rule size_planes:
+    """Compute losses in the planes through minima of three train sizes, in every landscape."""
+    input:
+        minima=lambda wildcards: [
+            jobs.minima_file(STUDY, job.id)
+            for job in jobs.minima_of_cell(
+                STUDY, jobs.find_cell(STUDY, wildcards.cell)
+            )
+        ],
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.cell),
+    output:
+        size_planes=jobs.job_file(STUDY, "{cell}", "size_planes"),
+    log:
+        jobs.log_file(STUDY, "size_planes", "{cell}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "size_planes", "{cell}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("size_planes", wildcards.cell).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("size_planes", wildcards.cell).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: fingerprints.of(
+            STUDY, wildcards.cell, "size_planes"
+        ),
+    message:
+        "Computing size planes of {wildcards.cell}"
+    shell:
+        "basins size_planes"
+        " --study {params.study:q}"
+        " --cell {wildcards.cell:q}"
+        " --receipt {input.receipt:q}"
+        " --output {output.size_planes:q}"
+        " --log {log:q}"
+
+
+rule minefield:
+    """Place all minima of one model and data set, and the paths to them, in a plane."""
+    input:
+        minima=lambda wildcards: [
+            jobs.minima_file(STUDY, job.id)
+            for job in jobs.minima_of_cell(
+                STUDY, jobs.find_cell(STUDY, wildcards.cell)
+            )
+        ],
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.cell),
+    output:
+        minefield=jobs.job_file(STUDY, "{cell}", "minefield"),
+    log:
+        jobs.log_file(STUDY, "minefield", "{cell}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "minefield", "{cell}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("minefield", wildcards.cell).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("minefield", wildcards.cell).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: fingerprints.of(
+            STUDY, wildcards.cell, "minefield"
+        ),
+    message:
+        "Placing the minima of {wildcards.cell}"
+    shell:
+        "basins minefield"
+        " --study {params.study:q}"
+        " --cell {wildcards.cell:q}"
+        " --receipt {input.receipt:q}"
+        " --output {output.minefield:q}"
         " --log {log:q}"

@@ -27,7 +27,7 @@ rule rays:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "rays"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "rays"),
     message:
         "Measuring rays of {wildcards.job}"
     shell:
@@ -60,7 +60,7 @@ rule volume:
         volumes_at_once=1,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "volume"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "volume"),
     message:
         "Integrating volumes of {wildcards.job}"
     shell:
@@ -94,7 +94,7 @@ rule estimate:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "estimate"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "estimate"),
     message:
         "Measuring volumes of {wildcards.job}"
     shell:
@@ -129,7 +129,7 @@ rule flatness:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "flatness"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "flatness"),
     message:
         "Measuring flatness of {wildcards.job}"
     shell:

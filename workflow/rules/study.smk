@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 
 from basins.cube import stale
 from basins.plan.request import Request
-from basins.study import figure_names, jobs, load
+from basins.study import figure_names, fingerprints, jobs, load
 from basins.study.schema import StudyError
 
 try:
@@ -52,7 +52,7 @@ def ask(verb, job=None):
     if getattr(workflow.executor_settings, "array_jobs", None):
         # All tasks of an array get what its first one asks for.
         return prices().largest(verb)
-    return prices().request(verb, jobs.find(STUDY, job) if job else None)
+    return prices().request(verb, jobs.find_any(STUDY, job) if job else None)
 
 
 def summary():
@@ -66,6 +66,7 @@ def summary():
 
 wildcard_constraints:
     job=jobs.JOB_PATTERN,
+    cell=jobs.CELL_PATTERN,
     dataset=r"[^/]+",
 
 

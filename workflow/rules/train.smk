@@ -2,7 +2,7 @@
 
 Requires: STUDY and the receipt of the job's data set.
 Provides: the minima of one job, a block of seeds of one model, data set, recipe and train size;
-          and what the study's transforms make of them.
+          what the study's transforms make of them, and where they were at an earlier epoch.
 """
 
 
@@ -27,7 +27,7 @@ rule train:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(STUDY, wildcards.job, "train"),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "train"),
     message:
         "Training {wildcards.job}"
     shell:
@@ -40,7 +40,7 @@ rule train:
 
 
 rule transform:
-    """Change the minima of one job in a way that leaves their function as it was."""
+    """Change the minima of one job but not their function, or take where training was earlier."""
     input:
         minima=lambda wildcards: jobs.minima_file(
             STUDY, jobs.parent(STUDY, jobs.find(STUDY, wildcards.job)).id
@@ -65,9 +65,7 @@ rule transform:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: jobs.fingerprint(
-            STUDY, wildcards.job, "transform"
-        ),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.job, "transform"),
     message:
         "Transforming {wildcards.job}"
     shell:

@@ -9,8 +9,7 @@ from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.read import open_job
 from basins.cube.spectrum_table import SPECTRUM_BY_MEASURE
 from basins.cube.variable import Variable
-from basins.study import jobs
-from basins.study.measure_keys import BoundaryMeasure, PlaneMeasure
+from basins.study import fingerprints, jobs
 from basins.study.schema import Study
 
 VERBS = {
@@ -21,6 +20,9 @@ VERBS = {
     "flatness": "flatness",
     "planes": "planes",
     "boundaries": "boundaries",
+    "minefield": "minefield",
+    "trajectories": "trajectories",
+    "size_planes": "size_planes",
 }
 
 
@@ -53,10 +55,10 @@ def _flatness_axes(study: Study) -> dict[str, list[Any]]:
     return found
 
 
-def grid_axis(grid: PlaneMeasure | BoundaryMeasure) -> list[float]:
+def grid_axis(points: int, extent: float = 1.0) -> list[float]:
     """Return the places along either axis of a grid, of an odd number exactly 0 in the middle."""
-    steps = np.arange(grid.points) - (grid.points - 1) / 2
-    return [float(at) for at in grid.extent * (steps / steps[-1])]
+    steps = np.arange(points) - (points - 1) / 2
+    return [float(at) for at in extent * (steps / steps[-1])]
 
 
 def flatness_table(study: Study) -> dict[str, Variable]:
@@ -81,7 +83,13 @@ def place(study: Study, job: jobs.Job) -> tuple[Any, ...]:
     return (*found, slice(first, first + len(job.seeds)))
 
 
-def open_file(study: Study, job: jobs.Job, kind: str) -> h5py.File:
-    """Open a job's file of a kind, one of `VERBS`; raises as `basins.cube.read.open_job` does."""
+def place_of_cell(study: Study, cell: jobs.Cell) -> tuple[int, int]:
+    """Return where a cell is: an index of the model and of the data set."""
+    labels = axes(study)
+    return labels["model"].index(cell.model), labels["dataset"].index(cell.dataset)
+
+
+def open_file(study: Study, job: jobs.Job | jobs.Cell, kind: str) -> h5py.File:
+    """Open a job's or cell's file of a kind, one of `VERBS`; raises as `open_job` does."""
     verb = VERBS[kind]
-    return open_job(jobs.job_file(study, job.id, verb), kind, jobs.fingerprint(study, job.id, verb))
+    return open_job(jobs.job_file(study, job.id, verb), kind, fingerprints.of_job(study, job, verb))

@@ -1,6 +1,6 @@
 """The cube's groups of bulk, copied from job files one at a time: radii, spectra, planes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,16 @@ import h5py
 import numpy as np
 
 from basins.cube import schema
-from basins.cube.axes import axes, grid_axis, open_file, place, spectrum_table
+from basins.cube.axes import VERBS, axes, grid_axis, open_file, place, place_of_cell, spectrum_table
 from basins.cube.boundary_table import BOUNDARIES, INPUTS, POINT
-from basins.cube.plane_table import PLANES
+from basins.cube.minefield_table import MINEFIELD, POINT_OF_PATH
+from basins.cube.plane_table import GRID, PLANES
+from basins.cube.size_plane_table import CORNER, SIZE_PLANES
 from basins.cube.spectrum_table import NODE
+from basins.cube.trajectory_table import TRAJECTORIES
 from basins.cube.variable import MINIMUM, Variable
 from basins.study import jobs
+from basins.study.recipes import kept_epochs
 from basins.study.schema import Study
 
 
@@ -37,6 +41,8 @@ class Bulk:
         Sizes of dims without labels, of which a job may fill a part.
     inside
         Group of the job file that holds the variables, '' for its root.
+    of_cells
+        Whether a file holds all minima of a model and data set, and not those of one job.
     """
 
     group: str
@@ -45,6 +51,7 @@ class Bulk:
     labels: Mapping[str, list[Any]] = field(default_factory=dict)
     unlabeled: Mapping[str, int] = field(default_factory=dict)
     inside: str = ""
+    of_cells: bool = False
 
 
 def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
@@ -66,13 +73,32 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
             Bulk("spectrum", "flatness", spectrum_table(study), {}, nodes, inside="spectrum")
         )
     if study.measure.planes:
-        axis = grid_axis(study.measure.planes)
+        axis = grid_axis(study.measure.planes.points, study.measure.planes.extent)
         found.append(Bulk("planes", "planes", PLANES, {"y": axis, "x": axis}))
     if study.measure.boundaries:
-        labels = dict.fromkeys(INPUTS, grid_axis(study.measure.boundaries))
+        grid = study.measure.boundaries
+        labels = dict.fromkeys(INPUTS, grid_axis(grid.points, grid.extent))
         count = {POINT: study.train_sizes[-1]}
         found.append(Bulk("boundaries", "boundaries", BOUNDARIES, labels, count))
+    if study.measure.minefield:
+        count = {POINT_OF_PATH: longest_path(study)}
+        found.append(Bulk("minefield", "minefield", MINEFIELD, {}, count, of_cells=True))
+    if study.measure.trajectories:
+        labels = dict.fromkeys(GRID, grid_axis(study.measure.trajectories.points))
+        # The end is a point as well.
+        count = {POINT_OF_PATH: 1 + longest_path(study)}
+        found.append(Bulk("trajectories", "trajectories", TRAJECTORIES, labels, count))
+    if study.measure.size_planes:
+        places = grid_axis(study.measure.size_planes.points)
+        corners: dict[str, list[Any]] = {CORNER: jobs.plane_sizes(study)}
+        corners |= dict.fromkeys(GRID, places)
+        found.append(Bulk("size_planes", "size_planes", SIZE_PLANES, corners, of_cells=True))
     return found
+
+
+def longest_path(study: Study) -> int:
+    """Return the largest number of points that a recipe keeps of its path."""
+    return max(len(kept_epochs(recipe)) for recipe in study.recipes.values())
 
 
 def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], None]) -> None:
@@ -82,16 +108,25 @@ def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], No
     labels |= bulk.labels
     with h5netcdf.File(path, "a") as cube:
         group = _create_group(cube, bulk, labels)
-        for job in jobs.expand(study):
-            where = place(study, job)
+        for job, where in places(study, bulk):
             with open_file(study, job, bulk.kind) as file:
                 variables = bulk_variables(file, bulk.inside)
                 for name in bulk.table:
                     values = variables[name][()]
                     # Fewer than other models have: the rest stays missing.
-                    sizes = values.shape[1:]
+                    sizes = values.shape if bulk.of_cells else values.shape[1:]
                     group[name][(*where, *map(slice, sizes))] = values
             advance(1)
+
+
+def places(study: Study, bulk: Bulk) -> Iterator[tuple[jobs.Job | jobs.Cell, tuple[Any, ...]]]:
+    """Yield the jobs or cells whose files a group is copied from, and their place in it."""
+    if bulk.of_cells:
+        yield from ((cell, place_of_cell(study, cell)) for cell in jobs.cells(study))
+    else:
+        verb = VERBS[bulk.kind]
+        asked = (job for job in jobs.expand(study) if verb in jobs.verbs_of(study, job))
+        yield from ((job, place(study, job)) for job in asked)
 
 
 def bulk_variables(file: h5py.File, inside: str) -> h5py.Group:

@@ -8,8 +8,9 @@ from basins.cube.variable import MINIMUM, Variable
 HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
-`volumes/`, if the study names them `estimates/`, `flatness/`, `planes/` and `boundaries/` (one
-file a job), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
+`volumes/`, if the study names them `estimates/`, `flatness/`, `planes/`, `boundaries/` and
+`trajectories/` (one file a job), `minefield/` and `size_planes/` (one file a model and data set),
+`cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -38,6 +39,9 @@ TITLES = {
     "/spectrum": "`/spectrum`: spectral densities",
     "/planes": "`/planes`: losses in planes",
     "/boundaries": "`/boundaries`: decision boundaries",
+    "/minefield": "`/minefield`: minima and paths of training in a plane",
+    "/trajectories": "`/trajectories`: paths of training in their principal planes",
+    "/size_planes": "`/size_planes`: losses in planes through three minima",
 }
 HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
 MORE = {
@@ -48,6 +52,12 @@ MORE = {
     "/planes": "Only if the study asks for planes (`measure.planes`). Lines are their middle row "
     "and column:",
     "/boundaries": "Only if the study asks for boundaries (`measure.boundaries`):",
+    "/minefield": "Only if the study asks for it (`measure.minefield`); NaN where a training "
+    "diverged, and where minima were not trained but made of others:",
+    "/trajectories": "Only if the study asks for them (`measure.trajectories`); NaN where no path "
+    "was kept:",
+    "/size_planes": "Only if the study asks for them (`measure.size_planes`); NaN where a training "
+    "diverged:",
 }
 
 

@@ -134,11 +134,16 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                     )
                 _note(tables, job, file)
             advance(1)
-        for kind in ("planes", "boundaries"):
-            if getattr(study.measure, kind):
+        for kind in ("planes", "boundaries", "trajectories"):
+            if kind in jobs.verbs_of(study, job):
                 with open_file(study, job, kind) as file:
                     _note(tables, job, file)
                 advance(1)
+    for verb in jobs.cell_verbs(study):
+        for cell in jobs.cells(study):
+            with open_file(study, cell, verb) as file:
+                _note(tables, cell, file)
+            advance(1)
     if above.threshold_kind == "loss":
         status = tables.root["training_status"]
         is_above = tables.root["train_loss"] >= above.thresholds[-1]
@@ -164,7 +169,7 @@ def _empty(variable: Variable, sizes: dict[str, int]) -> NDArray[Any]:
     return np.full(shape, variable.missing, dtype=variable.dtype)
 
 
-def _note(tables: _Tables, job: jobs.Job, file: h5py.File) -> None:
+def _note(tables: _Tables, job: jobs.Job | jobs.Cell, file: h5py.File) -> None:
     group = file["provenance"]
     entry = {name: group[name][()] for name in group if isinstance(group[name], h5py.Dataset)}
     texts = {k: v.decode() if isinstance(v, bytes) else float(v) for k, v in entry.items()}

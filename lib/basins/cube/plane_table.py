@@ -3,6 +3,7 @@
 from basins.cube.variable import LANDSCAPE, Variable
 
 PLANE = ("y", "x")
+GRID = ("grid_y", "grid_x")  # of planes whose window is their own
 LI = "Li et al. 2018, arXiv 1712.09913, section 4"
 
 # In the group `/planes`, if the study asks for planes.

@@ -12,13 +12,13 @@ import xarray as xr
 
 from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import SPECTRUM
-from basins.cube.variable import BASIN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
+from basins.cube.variable import BASIN, FAN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
 
 CONVENTIONS = "basins-1"
 
-FAN = "Fan, Sandlund, Ko 2025, arXiv 2511.04808"
 LI = "Li et al. 2018, arXiv 1712.09913, section 4"
 DINH = "Dinh et al. 2017, arXiv 1703.04933, definition 1"
 VEHTARI = "Vehtari et al. 2024, Pareto smoothed importance sampling, section 3"
@@ -50,6 +50,9 @@ COORDINATES = {
     "eigenvalue": ("eigenvalue", "1", "from the largest down, from 0"),
     "x": ("along the first direction", "1", "in norms of the minimum's filters"),
     "y": ("along the second direction", "1", "in norms of the minimum's filters"),
+    "grid_x": ("along the plane's first axis", "1", "in half widths from the grid's middle"),
+    "grid_y": ("along the plane's second axis", "1", "in half widths from the grid's middle"),
+    "corner_size": ("train size of a minimum in the plane", "1", "one of three"),
     "input_x": ("first number of an input", "1", "as normalised"),
     "input_y": ("second number of an input", "1", "as normalised"),
     "measure": ("measure of volume", "1", "what volume means"),
@@ -158,8 +161,20 @@ ROOT = {
     "mean_log_radius": Variable(
         BASIN, "float64", "mean log radius", "nat", "mean_u ln r(u), censored rays at ln r_max"
     ),
+    "log_radius_low": Variable(
+        BASIN, "float64", "log radius of narrow directions", "nat", "a tenth of rays are shorter"
+    ),
+    "log_radius_median": Variable(
+        BASIN, "float64", "median log radius", "nat", "half of the rays are shorter"
+    ),
+    "log_radius_high": Variable(
+        BASIN, "float64", "log radius of wide directions", "nat", "a tenth of rays are longer"
+    ),
     "censored_fraction": Variable(
         BASIN, "float64", "share of rays that do not cross", "1", "within r_max"
+    ),
+    "reentry_fraction": Variable(
+        BASIN, "float64", "share of rays that enter again", "1", "cross the threshold twice or more"
     ),
     "star_fraction": Variable(
         BASIN,
@@ -235,7 +250,13 @@ HISTORY = {
 
 GROUPS = {"/": ROOT, "/rays": RAYS, "/history": HISTORY}
 # What a group may hold beside what it must; a group that is only here may be missing.
-MORE = {"/": FLATNESS, "/spectrum": SPECTRUM, "/planes": PLANES, "/boundaries": BOUNDARIES}
+MORE = {
+    "/": FLATNESS,
+    "/spectrum": SPECTRUM,
+    "/planes": PLANES,
+    "/boundaries": BOUNDARIES,
+    "/minefield": MINEFIELD,
+}
 
 
 def describe(dataset: xr.Dataset, group: str) -> xr.Dataset:

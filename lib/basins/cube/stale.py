@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from basins.cube.schema import CONVENTIONS
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.schema import Study
 
 # A time stamp moved back by this much is older than every input, and can be moved forth again.
@@ -49,11 +49,15 @@ def is_plainly(path: Path, fingerprint: str) -> bool:
 
 def job_files(study: Study) -> Iterator[tuple[Path, str | None, str]]:
     """Yield every job file there is, what it is a result of, and what it should be a result of."""
-    for job in jobs.expand(study):
-        for verb in jobs.verbs_of(study, job):
+    made: list[tuple[jobs.Job | jobs.Cell, tuple[str, ...]]] = [
+        *((job, jobs.verbs_of(study, job)) for job in jobs.expand(study)),
+        *((cell, jobs.cell_verbs(study)) for cell in jobs.cells(study)),
+    ]
+    for job, verbs in made:
+        for verb in verbs:
             path = jobs.job_file(study, job.id, verb)
             if path.is_file():
-                expected = jobs.fingerprint_of(study, job, verb)
+                expected = fingerprints.of_job(study, job, verb)
                 found = expected if is_plainly(path, expected) else fingerprint_of(path)
                 yield path, found, expected
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 PROJECT = "this project, docs/numerics.md"
+FAN = "Fan, Sandlund, Ko 2025, arXiv 2511.04808"
 
 MINIMUM = ("model", "dataset", "recipe", "train_size", "seed")
 LANDSCAPE = (*MINIMUM, "landscape_size")

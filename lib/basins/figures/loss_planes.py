@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from basins.figures import of_planes, style
@@ -32,17 +31,10 @@ def _panel(axis: Axes, part: xr.Dataset, size: int, levels: np.ndarray) -> None:
     if bool(losses.isnull().any()):
         style.say_nothing_measured(axis)
         return
-    drawn = np.clip(losses.values, levels[0], levels[-1])
-    scale = LogNorm(levels[0], levels[-1])
-    axis.contourf(losses.x, losses.y, drawn, levels, norm=scale, cmap="viridis")
-    axis.contour(losses.x, losses.y, drawn, levels, norm=scale, colors="white", linewidths=0.4)
     own = float(losses.sel(x=0, y=0))
     height = of_planes.bound(part, part.threshold.item(), own)
-    if losses.min() < height < losses.max():
-        axis.contour(losses.x, losses.y, losses.values, [height], colors="red", linewidths=1.2)
+    of_planes.contours(axis, losses.x.values, losses.y.values, losses.values, levels, height)
     axis.plot(0, 0, "+", color="black")
-    axis.set_aspect("equal")
-    axis.grid(visible=False)
     axis.set_xlabel("first direction (filter norms)")
     axis.set_ylabel("second direction")
     axis.text(

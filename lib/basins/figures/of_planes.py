@@ -2,6 +2,8 @@
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from basins.cube.queries import own_landscape
@@ -29,6 +31,25 @@ def loss_range(planes: xr.DataArray) -> tuple[float, float]:
 def levels(planes: xr.DataArray, count: int = 16) -> NDArray[np.float64]:
     """Return levels of contours, the same for all planes, even in the logarithm of the loss."""
     return np.geomspace(*loss_range(planes), count)
+
+
+def contours(
+    axis: Axes,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    losses: NDArray[np.float32],
+    levels: NDArray[np.float64],
+    height: float,
+) -> None:
+    """Draw losses, shape (len(y), len(x)), at `levels`, and in red the contour at `height`."""
+    drawn = np.clip(losses, levels[0], levels[-1])
+    scale = LogNorm(levels[0], levels[-1])
+    axis.contourf(x, y, drawn, levels, norm=scale, cmap="viridis")
+    axis.contour(x, y, drawn, levels, norm=scale, colors="white", linewidths=0.4)
+    if losses.min() < height < losses.max():
+        axis.contour(x, y, losses, [height], colors="red", linewidths=1.2)
+    axis.set_aspect("equal")
+    axis.grid(visible=False)
 
 
 def bound(cube: xr.Dataset, threshold: float, loss: float) -> float:

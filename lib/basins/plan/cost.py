@@ -311,7 +311,11 @@ def inside_landscapes(study: Study, job: jobs.Job) -> list[int]:
 
 
 def counts(
-    study: Study, job: jobs.Job, verb: str, per_ray: tuple[float, float], at_worst: bool = False
+    study: Study,
+    job: jobs.Job,
+    verb: str,
+    per_ray: tuple[float, float],
+    at_worst: bool = False,
 ) -> Array:
     """Return what a job of `verb` does, in the counts `COUNTS[verb]`.
 
@@ -368,8 +372,9 @@ def counts(
     if verb == "boundaries":
         count = study.measure.boundaries.points**2 if study.measure.boundaries else 0
         return train_counts(network, len(job.seeds), 0, count, 0, 1)
-    if verb == "planes":
-        points = study.measure.planes.points if study.measure.planes else 0
+    if verb in {"planes", "trajectories"}:
+        grid = getattr(study.measure, verb)
+        points = grid.points if grid else 0
         sizes = study.landscape_sizes
         # A line is an anchor and a ray, each with a first layer and half of the points.
         half = np.full(len(sizes), points / 2)

@@ -11,10 +11,10 @@ from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
 from basins.flatness.of_minima import num_nodes
-from basins.plan import cost, networks
+from basins.plan import cell_cost, cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
-from basins.study.recipes import trained_on
+from basins.study.recipes import kept_epochs, trained_on
 from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
@@ -27,9 +27,15 @@ SCRIPT_BYTES, DETAIL_BYTES = 2.5e6, 1e4  # of a page without minima; of one's cu
 FILE_BYTES, VARIABLE_BYTES = 2e4, 1.5e3  # of a file without numbers, and of a variable's attributes
 
 
-def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
-    """Return the bytes a job holds at its peak, beside the interpreter and its libraries."""
+def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
+    """Return the bytes that a job or cell holds at its peak, beside interpreter and libraries."""
     network, facts = networks.job_network(study, job)
+    if isinstance(job, jobs.Cell):
+        if verb == "minefield":
+            # Points, centred, and turned.
+            points = 3 * 8.0 * cell_cost.points_placed(study) * network.num_parameters
+            return 2.25 * facts.num_bytes + points
+        return _rays_bytes(study, network, facts, 1) + result_bytes(study, job, verb)
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
     if verb == "volume":
@@ -54,6 +60,8 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         blocks = seeds * batch * example if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.
         held = subset * (1 + any(part.augmentation for part, _ in parts))
+        points = len(kept_epochs(study.recipes[job.recipe]))
+        state += seeds * points * 4 * network.num_parameters
         # And poisoned ones beside the clean.
         held += subset * sum(is_misled(part) for part, _ in parts)
         return data + held + blocks + max(graph, tests) + state
@@ -79,7 +87,16 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
         examples = 4 * seeds * (subset + example * facts.num_test)
         passes = 24 * min(CHUNK, size) * network.widest * 64
         return data + subset + examples + bases + vectors + spectra + min(passes, 2 * MAX_BYTES)
+    kept = 8.0 * seeds * radii * 4 if verb == "rays" else result_bytes(study, job, verb)
+    return _rays_bytes(study, network, facts, seeds) + kept
+
+
+def _rays_bytes(
+    study: Study, network: networks.NetworkCost, facts: networks.DataFacts, seeds: int
+) -> float:
+    """Return the bytes that rays of so many minima hold, data included, results not."""
     size = study.landscape_sizes[-1]
+    subset = size * 4 * math.prod(facts.input_shape)
     together = min(seeds, rays_together(subset))
     batch = network.rays_together(size)
     outputs = network.kept(size).outputs
@@ -88,27 +105,34 @@ def peak_bytes(study: Study, job: jobs.Job, verb: str) -> float:
     subset *= together * (2 if network.is_compiled else 1)
     chunk = min(CHUNK, size)
     points = batch * (2 * 4 * network.num_parameters + 12 * chunk * network.widest)
-    kept = 8.0 * seeds * radii * 4
-    if verb == "planes":
-        kept = result_bytes(study, job, verb)
-    return data + subset + directions + min(points, 2 * MAX_BYTES) + kept
+    return 2.25 * facts.num_bytes + subset + directions + min(points, 2 * MAX_BYTES)
 
 
-def result_bytes(study: Study, job: jobs.Job, verb: str) -> float:
-    """Return the bytes of a job's result file."""
+def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
+    """Return the bytes of a job's or cell's result file."""
+    if isinstance(job, jobs.Cell):
+        numbers = 6 * cell_cost.points_placed(study)
+        if verb == "size_planes" and study.measure.size_planes:
+            points = study.measure.size_planes.points
+            numbers = cell_cost.planes_charted(study) * len(study.landscape_sizes) * points**2
+        return frame_bytes(study, verb) + 4.0 * numbers
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
     cells = len(study.landscape_sizes) * len(volume.thresholds)
-    if verb in {"train", "transform"}:
+    if verb == "transform":
         return seeds * 4.0 * network.num_parameters
+    if verb == "train":
+        points = 1 + len(kept_epochs(study.recipes[job.recipe]))
+        return seeds * 4.0 * network.num_parameters * points
     if verb == "flatness":
         numbers = _flatness_numbers(study, network.num_parameters)
         return frame_bytes(study, verb) + 8.0 * seeds * numbers
     if verb == "boundaries":
         points = study.measure.boundaries.points if study.measure.boundaries else 0
         return frame_bytes(study, verb) + 4.0 * seeds * (points**2 + 3 * job.train_size)
-    if verb == "planes":
-        points = study.measure.planes.points if study.measure.planes else 0
+    if verb in {"planes", "trajectories"}:
+        grid = getattr(study.measure, verb)
+        points = grid.points if grid else 0
         return frame_bytes(study, verb) + 4.0 * seeds * len(study.landscape_sizes) * points**2
     if verb == "rays":
         return seeds * (8.0 + 2 + 8) * cells * volume.directions
@@ -128,7 +152,7 @@ def explorer_bytes(study: Study) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
-    if verb in {"planes", "boundaries"}:
+    if verb in {"planes", "boundaries", "trajectories", "minefield", "size_planes"}:
         return FILE_BYTES
     if verb != "flatness":
         return 0.0

@@ -180,8 +180,10 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
     )
 
 
-def job_network(study: Study, job: jobs.Job) -> tuple[NetworkCost, DataFacts]:
-    """Return the network and the data set of a job."""
+def job_network(study: Study, job: jobs.Job | jobs.Cell) -> tuple[NetworkCost, DataFacts]:
+    """Return the network and the data set of a job or cell."""
     facts = data_facts(job.dataset, study.data_root)
-    outputs = num_outputs(study.recipes[job.recipe].loss, facts.num_classes)
-    return network_cost(job.model, facts.input_shape, outputs, job.transform), facts
+    # One output or one a class: all recipes of a study have the same.
+    outputs = num_outputs(next(iter(study.recipes.values())).loss, facts.num_classes)
+    transform = job.transform if isinstance(job, jobs.Job) else ""
+    return network_cost(job.model, facts.input_shape, outputs, transform), facts

@@ -1,11 +1,12 @@
 """The price of a study: seconds, memory and bytes of every job left to do, and the time of all."""
 
 import heapq
+import itertools
 from collections import Counter
 from dataclasses import dataclass, replace
 
 from basins.figures.explorer_room import MOST_MINIMA, ON_PAGE
-from basins.plan import calibration, cost, memory, networks
+from basins.plan import calibration, cell_cost, cost, memory, networks
 from basins.plan.calibration import Calibration
 from basins.plan.remaining import Remaining
 from basins.plan.request import Request, request
@@ -24,6 +25,9 @@ LEAST_MINUTES = {
     "flatness": 10,
     "planes": 10,
     "boundaries": 1,
+    "trajectories": 10,
+    "minefield": 10,
+    "size_planes": 10,
     "cube": 10,
     "figure": 10,
     "explorer": 10,
@@ -32,9 +36,28 @@ LEAST_MINUTES = {
 ENDS = ("cube", "figure", "explorer")
 # Of the page for a browser beside what a figure takes: its own, a minimum's, copies in memory.
 PAGE_SECONDS, MINIMUM_SECONDS, PAGE_COPIES = 1.5, 0.01, 8
-ON_GPU = ("train", "transform", "rays", "estimate", "flatness", "planes", "boundaries")
+ON_GPU = (
+    "train",
+    "transform",
+    "rays",
+    "estimate",
+    "flatness",
+    "planes",
+    "boundaries",
+    "trajectories",
+    "minefield",
+    "size_planes",
+)
 # Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
-PRICED_AS = {"flatness": "estimate", "transform": "train", "planes": "rays", "boundaries": "train"}
+PRICED_AS = {
+    "flatness": "estimate",
+    "transform": "train",
+    "planes": "rays",
+    "boundaries": "train",
+    "trajectories": "rays",
+    "minefield": "train",
+    "size_planes": "rays",
+}
 
 
 @dataclass(frozen=True)
@@ -78,16 +101,23 @@ class Pricer:
         self._largest: dict[str, Request] = {}
         self._known: dict[tuple[object, ...], tuple[float, float, float]] = {}
 
-    def job(self, job: jobs.Job, verb: str, at_worst: bool = False) -> tuple[float, float, float]:
-        """Return seconds, peak bytes and result bytes of one job, expected or at worst."""
+    def job(
+        self, job: jobs.Job | jobs.Cell, verb: str, at_worst: bool = False
+    ) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of one job or cell, expected or at worst."""
         alike = (verb, replace(job, seeds=()), len(job.seeds), at_worst)
         if alike not in self._known:
             self._known[alike] = self._price(job, verb, at_worst)
         return self._known[alike]
 
-    def _price(self, job: jobs.Job, verb: str, at_worst: bool) -> tuple[float, float, float]:
+    def _price(
+        self, job: jobs.Job | jobs.Cell, verb: str, at_worst: bool
+    ) -> tuple[float, float, float]:
         prices = self.cpu if verb == "volume" else self.compute
-        counted = cost.counts(self.study, job, verb, prices.per_ray, at_worst)
+        if isinstance(job, jobs.Cell):
+            counted = cell_cost.counts(self.study, job, verb)
+        else:
+            counted = cost.counts(self.study, job, verb, prices.per_ray, at_worst)
         priced = PRICED_AS.get(verb, verb)
         seconds = prices.start_seconds[priced] + prices.price(priced, counted)
         if verb != "volume":
@@ -107,6 +137,9 @@ class Pricer:
             for job in listed
             for verb in merged[job][1:]
         )
+        for cell, verb in itertools.product(jobs.cells(self.study), jobs.cell_verbs(self.study)):
+            files += 1
+            written += self.job(cell, verb)[2] - memory.frame_bytes(self.study, verb)
         seconds = self.cpu.start_seconds["cube"] + files * self.cpu.file_seconds
         return seconds, self.cpu.start_bytes["cube"] + written, written
 
@@ -133,7 +166,7 @@ class Pricer:
         seconds = self.cpu.start_seconds["fetch"] + self.cpu.data_seconds_per_byte * num_bytes
         return seconds, self.cpu.start_bytes["fetch"] + 2.25 * num_bytes, 500.0
 
-    def request(self, verb: str, job: jobs.Job | None = None) -> Request:
+    def request(self, verb: str, job: jobs.Job | jobs.Cell | None = None) -> Request:
         """Return what to ask a cluster for; those of `ENDS` have no job block."""
         if job is None:
             seconds, peak, _ = getattr(self, verb)()
@@ -149,11 +182,14 @@ class Pricer:
         if verb in ENDS:
             return self.request(verb)
         if verb not in self._largest:
-            asked = {
-                self.request(verb, job)
-                for job in jobs.expand(self.study)
-                if verb in jobs.verbs_of(self.study, job)
-            }
+            if verb in jobs.cell_verbs(self.study):
+                asked = {self.request(verb, cell) for cell in jobs.cells(self.study)}
+            else:
+                asked = {
+                    self.request(verb, job)
+                    for job in jobs.expand(self.study)
+                    if verb in jobs.verbs_of(self.study, job)
+                }
             self._largest[verb] = Request(
                 max(one.mem_mb for one in asked), max(one.minutes for one in asked)
             )
@@ -193,17 +229,26 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
 def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
     """Return the seconds of each verb of every job block left, and how many blocks are alike.
 
+    A cell's verbs are chains of one: they wait for its minima, but for no other result.
+
     Verbs are those of a block whose minima are trained; one whose minima are transformed has that
     as its first.
     """
-    blocks = dict.fromkeys(job for listed in left.blocks.values() for job in listed)
-    return Counter(
+    every = dict.fromkeys(job for listed in left.blocks.values() for job in listed)
+    of_blocks = [
         tuple(
             pricer.job(job, verb)[0] if job in left.blocks[verb] else 0.0
             for verb in jobs.verbs_of(pricer.study, job)
         )
-        for job in blocks
-    )
+        for job in every
+        if isinstance(job, jobs.Job)
+    ]
+    of_cells = [
+        (pricer.job(cell, verb)[0],)
+        for verb in jobs.cell_verbs(pricer.study)
+        for cell in left.blocks[verb]
+    ]
+    return Counter([*of_blocks, *of_cells])
 
 
 def ends(prices: list[RulePrice]) -> tuple[float, float]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from basins.cube import stale
-from basins.study import figure_names, jobs
+from basins.study import figure_names, fingerprints, jobs
 from basins.study.load import load_study
 from basins.study.schema import Study, StudyError
 
-# Keys of a study on which each verb's results depend beside its recipe; as in `jobs.fingerprint`.
+# Keys of a study on which each verb's results depend beside its recipe; as in `fingerprints.of`.
 TRAIN_KEYS = ("subset_seed", "initialization_seed", "class_balanced", "device", "threads")
 RAYS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.volume")
 FLATNESS_KEYS = (*TRAIN_KEYS, "study", "landscape_sizes", "measure.flatness")
@@ -26,6 +26,23 @@ KEYS = {
     "flatness": FLATNESS_KEYS,
     "planes": PLANE_KEYS,
     "boundaries": (*TRAIN_KEYS, "measure.boundaries"),
+    "trajectories": (
+        *TRAIN_KEYS,
+        "study",
+        "landscape_sizes",
+        "measure.trajectories",
+        "measure.volume.dtype",
+    ),
+    "size_planes": (
+        *TRAIN_KEYS,
+        "study",
+        "train_sizes",
+        "seeds",
+        "landscape_sizes",
+        "measure.size_planes",
+        "measure.volume.dtype",
+    ),
+    "minefield": (*TRAIN_KEYS, "study", "train_sizes", "seeds", "measure.minefield"),
 }
 
 
@@ -36,7 +53,7 @@ class Remaining:
     Attributes
     ----------
     blocks
-        By verb, in the order of the workflow: each job to be done, with the reason.
+        By verb, in the order of the workflow: each job or cell to be done, with the reason.
     datasets
         Data sets to be fetched.
     has_cube
@@ -47,7 +64,7 @@ class Remaining:
         Whether the page for a browser is there and no figure on it is drawn again.
     """
 
-    blocks: dict[str, dict[jobs.Job, str]]
+    blocks: dict[str, dict[jobs.Job | jobs.Cell, str]]
     datasets: list[str]
     has_cube: bool
     figures: list[str]
@@ -68,7 +85,8 @@ def remaining(study: Study) -> Remaining:
     """
     changed = changed_keys(study)
     fetched = [name for name in study.datasets if not jobs.dataset_file(study, name).is_file()]
-    blocks: dict[str, dict[jobs.Job, str]] = {verb: {} for verb in jobs.verbs(study)}
+    every = (*jobs.verbs(study), *jobs.cell_verbs(study))
+    blocks: dict[str, dict[jobs.Job | jobs.Cell, str]] = {verb: {} for verb in every}
     for job in jobs.expand(study):
         above = "its data set is fetched" if job.dataset in fetched else ""
         if job.transform and jobs.parent(study, job) in blocks["train"]:
@@ -78,6 +96,13 @@ def remaining(study: Study) -> Remaining:
             if reason:
                 blocks[verb][job] = reason
                 above = f"{verb} is done"
+    for cell in jobs.cells(study):
+        ready = (job for job in jobs.minima_of_cell(study, cell) if job in blocks["train"])
+        above = "train is done" if any(ready) else ""
+        for verb in jobs.cell_verbs(study):
+            reason = _reason(study, cell, verb, changed) or above
+            if reason:
+                blocks[verb][cell] = reason
     is_same = not any(blocks.values())
     has_cube = is_same and jobs.cube_file(study).is_file()
     missing = [
@@ -91,12 +116,12 @@ def _has_figure(study: Study, name: str) -> bool:
     return all(jobs.figure_file(study, name, kind).is_file() for kind in ("png", "pdf"))
 
 
-def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> str:
+def _reason(study: Study, job: jobs.Job | jobs.Cell, verb: str, changed: Iterable[str]) -> str:
     """Return why a job is to be done though its inputs are there; '' if it is not."""
     path = jobs.job_file(study, job.id, verb)
     if not path.is_file():
         return "missing"
-    expected = jobs.fingerprint_of(study, job, verb)
+    expected = fingerprints.of_job(study, job, verb)
     if stale.is_plainly(path, expected):
         return ""
     found = stale.fingerprint_of(path)
@@ -104,8 +129,10 @@ def _reason(study: Study, job: jobs.Job, verb: str, changed: Iterable[str]) -> s
         return ""
     if found is None:
         return "damaged"
-    warm = study.recipes[job.recipe].warm_start
-    recipes = [job.recipe, *([warm.recipe] if warm else [])]
+    recipes = list(study.recipes)
+    if isinstance(job, jobs.Job):
+        warm = study.recipes[job.recipe].warm_start
+        recipes = [job.recipe, *([warm.recipe] if warm else [])]
     keys = [*(f"recipes.{name}." for name in recipes), *KEYS.get(verb, RAYS_KEYS)]
     words = [text for text in changed if text.startswith(tuple(keys))]
     return "; ".join(words) or "made by another version of the study"

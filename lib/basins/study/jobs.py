@@ -1,14 +1,11 @@
 """A study's minima, its jobs (blocks of seeds) and every path: the only place a path is spelled."""
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from basins.study.schema import Study, StudyError
-from basins.study.transform import is_around_minimum
+from basins.study.transform import EPOCH, is_around_minimum
 
 RESULTS = Path("results")
 # Where verbs write that have not given a folder their own name.
@@ -19,11 +16,16 @@ JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
 # The two kinds of jobs that make minima.
 TRAINED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+/n")
 TRANSFORMED_PATTERN = JOB_PATTERN.replace("[^/]+/n", "[^/@]+@[^/]+/n")
+CELL_PATTERN = r"[^/]+/[^/]+"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A block of seeds of one model, data set, recipe and train size, transformed or not."""
+    """A block of seeds of one model, data set, recipe and train size.
+
+    Its minima are those that training ends at, or with a `transform` what is made of these: the
+    same function elsewhere, or where training was at an epoch.
+    """
 
     model: str
     dataset: str
@@ -49,6 +51,26 @@ class Job:
         return "/".join(map(path_name, parts))
 
 
+@dataclass(frozen=True)
+class Cell:
+    """All minima of one model and data set, which some verbs look at together."""
+
+    model: str
+    dataset: str
+    seeds: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """The cell's name in paths: model/dataset."""
+        return f"{path_name(self.model)}/{path_name(self.dataset)}"
+
+
+def cells(study: Study) -> list[Cell]:
+    """Return the cells of a study."""
+    seeds = tuple(sorted(study.seeds))
+    return [Cell(model, dataset, seeds) for model in study.models for dataset in study.datasets]
+
+
 def expand(study: Study) -> list[Job]:
     """Return the jobs of a study; together they hold each of its minima exactly once."""
     return [
@@ -56,7 +78,7 @@ def expand(study: Study) -> list[Job]:
         for model in study.models
         for dataset in study.datasets
         for recipe in study.recipes
-        for transform in ("", *study.transforms)
+        for transform in transforms(study, recipe)
         for train_size in study.train_sizes
         for block in blocks(study, transform)
     ]
@@ -73,6 +95,12 @@ def parent(study: Study, job: Job) -> Job:
     """Return the job that trains the minima which `job` transforms."""
     block = next(seeds for seeds in blocks(study) if job.seeds[0] in seeds)
     return Job(job.model, job.dataset, job.recipe, job.train_size, block)
+
+
+def transforms(study: Study, recipe: str) -> tuple[str, ...]:
+    """Return what is done to a recipe's minima: '' for nothing, and where else on its path."""
+    epochs = (f"{EPOCH}:{number}" for number in study.recipes[recipe].measure_at)
+    return ("", *study.transforms, *epochs)
 
 
 def recipe_label(recipe: str, transform: str = "") -> str:
@@ -94,7 +122,7 @@ def parse_recipe_label(label: str) -> tuple[str, str]:
 
 def recipe_labels(study: Study) -> list[str]:
     """Return the labels of the cube's recipes, in no particular order."""
-    return [recipe_label(name, one) for name in study.recipes for one in ("", *study.transforms)]
+    return [recipe_label(name, one) for name in study.recipes for one in transforms(study, name)]
 
 
 def find(study: Study, job_id: str) -> Job:
@@ -118,6 +146,21 @@ def find(study: Study, job_id: str) -> Job:
     )
 
 
+def find_cell(study: Study, cell_id: str) -> Cell:
+    """Return the cell called `cell_id`; StudyError if the study has none."""
+    for cell in cells(study):
+        if cell.id == cell_id:
+            return cell
+    raise StudyError(
+        f"cell {cell_id!r} is not in study {study.study}; its first is {cells(study)[0].id!r}"
+    )
+
+
+def find_any(study: Study, name: str) -> Job | Cell:
+    """Return the job or the cell of a name; StudyError if the study has none."""
+    return find_cell(study, name) if name.count("/") == 1 else find(study, name)
+
+
 def _jobs_of(
     study: Study, model: str, dataset: str, recipe: str, train_size: int, seed: int
 ) -> list[Job]:
@@ -131,7 +174,7 @@ def _jobs_of(
         for d in study.datasets
         if path_name(d) == dataset
         for r in study.recipes
-        for transform in ("", *study.transforms)
+        for transform in transforms(study, r)
         if path_name(recipe_label(r, transform)) == recipe
         for block in blocks(study, transform)
         if seed in block
@@ -142,20 +185,37 @@ def verbs(study: Study) -> tuple[str, ...]:
     """Return the verbs that job blocks of a study go through, in order."""
     return (
         "train",
-        *(["transform"] if study.transforms else []),
+        *(["transform"] if len(recipe_labels(study)) > len(study.recipes) else []),
         "rays",
         "volume",
         *(["estimate"] if asking_estimators(study) else []),
         *(["flatness"] if study.measure.flatness else []),
         *(["planes"] if study.measure.planes else []),
         *(["boundaries"] if study.measure.boundaries else []),
+        *(["trajectories"] if study.measure.trajectories else []),
     )
 
 
 def verbs_of(study: Study, job: Job) -> tuple[str, ...]:
     """Return the verbs that one job goes through: its minima are trained, or they are made."""
-    others = "train" if job.transform else "transform"
-    return tuple(verb for verb in verbs(study) if verb != others)
+    others = {"train" if job.transform else "transform"}
+    if job.transform or not study.recipes[job.recipe].keep_every:
+        others.add("trajectories")
+    return tuple(verb for verb in verbs(study) if verb not in others)
+
+
+def cell_verbs(study: Study) -> tuple[str, ...]:
+    """Return the verbs that a study's cells go through, once their minima are there."""
+    asked = {"minefield": study.measure.minefield, "size_planes": study.measure.size_planes}
+    return tuple(verb for verb, measure in asked.items() if measure)
+
+
+def plane_sizes(study: Study) -> list[int]:
+    """Return the three train sizes whose minima span planes."""
+    sizes, asked = study.train_sizes, study.measure.size_planes
+    if asked and asked.train_sizes:
+        return asked.train_sizes
+    return [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
 
 
 def asking_estimators(study: Study) -> list[str]:
@@ -169,54 +229,6 @@ def minimum_name(job: Job, seed: int) -> str:
     A transformed minimum has its parent's, so that what differs is the transform's doing.
     """
     return f"{job.model}/{job.dataset}/{job.recipe}/n{job.train_size}/seed{seed}"
-
-
-def fingerprint(study: Study, job_id: str, verb: str) -> str:
-    """Return a hash of exactly those keys of the study on which a job's result depends.
-
-    Parameters
-    ----------
-    study, job_id
-        The job.
-    verb
-        One of `verbs`.
-    """
-    return fingerprint_of(study, find(study, job_id), verb)
-
-
-def fingerprint_of(study: Study, job: Job, verb: str) -> str:
-    """Return the fingerprint of a job that is at hand."""
-    facts: dict[str, Any] = {
-        "minima": [minimum_name(job, seed) for seed in job.seeds],
-        "recipe": study.recipes[job.recipe].model_dump(mode="json"),
-        "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
-        "device": [study.device, study.threads],
-    }
-    if job.transform:
-        facts["transform"] = job.transform
-    warm = study.recipes[job.recipe].warm_start
-    if warm:
-        facts["warm_start"] = study.recipes[warm.recipe].model_dump(mode="json")
-    if verb == "flatness":
-        measure = study.measure
-        options = measure.flatness_options.model_dump(mode="json")
-        facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
-    elif verb == "planes":
-        planes = study.measure.planes.model_dump(mode="json") if study.measure.planes else {}
-        dtype = study.measure.volume.dtype
-        facts["planes"] = [study.study, study.landscape_sizes, planes, dtype]
-    elif verb == "boundaries":
-        drawn = study.measure.boundaries
-        facts["boundaries"] = drawn.model_dump(mode="json") if drawn else {}
-    elif verb not in {"train", "transform"}:
-        volume = study.measure.volume.model_dump(mode="json")
-        asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
-        facts["rays"] = [study.study, study.landscape_sizes, volume]
-        if verb == "volume":
-            facts["estimators"] = ["rays"]
-        if verb == "estimate":
-            facts["estimators"] = [asking_estimators(study), *asked[1:]]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def results_folder(study: Study) -> Path:
@@ -234,9 +246,9 @@ def dataset_file(study: Study, dataset: str) -> Path:
     return results_folder(study) / "datasets" / f"{path_name(dataset)}.json"
 
 
-def receipt_of(study: Study, job_id: str) -> Path:
-    """Return the receipt of a job's data set."""
-    return dataset_file(study, find(study, job_id).dataset)
+def receipt_of(study: Study, name: str) -> Path:
+    """Return the receipt of the data set of a job or cell."""
+    return dataset_file(study, find_any(study, name).dataset)
 
 
 def dataset_named(study: Study, file_name: str) -> str:
@@ -254,8 +266,18 @@ def job_file(study: Study, job_id: str, verb: str) -> Path:
 
 def job_files(study: Study, verb: str) -> list[Path]:
     """Return where `verb` writes the results of all jobs; none if the study does not ask for it."""
-    asked = verb in verbs(study)
-    return [job_file(study, job.id, verb) for job in expand(study) if asked]
+    if verb in cell_verbs(study):
+        return [job_file(study, cell.id, verb) for cell in cells(study)]
+    return [job_file(study, job.id, verb) for job in expand(study) if verb in verbs_of(study, job)]
+
+
+def minima_of_cell(study: Study, cell: Cell) -> list[Job]:
+    """Return the jobs that train the minima of a cell."""
+    return [
+        job
+        for job in expand(study)
+        if (job.model, job.dataset) == (cell.model, cell.dataset) and not job.transform
+    ]
 
 
 def minima_file(study: Study, job_id: str) -> Path:

@@ -154,6 +154,7 @@ def _check(study: Study) -> None:
             f"measure.planes.points: {planes.points} is even; it must be odd, so that the minimum "
             "is a point of its plane"
         )
+    check_paths(study)
     if study.measure.boundaries:
         for name in study.datasets:
             entry = resolve.DATASETS.get(name)
@@ -162,6 +163,28 @@ def _check(study: Study) -> None:
     for key in ("box_sizes", "perturbations"):
         values = getattr(study.measure.flatness_options, key)
         _check_increasing(f"measure.flatness_options.{key}", values)
+
+
+def check_paths(study: Study) -> None:
+    """Raise StudyError if a plane through paths or minima has none to go through."""
+    if study.measure.trajectories and not any(r.keep_every for r in study.recipes.values()):
+        raise StudyError(
+            "measure.trajectories: no recipe keeps its path; give one of them `keep_every`"
+        )
+    asked = study.measure.size_planes
+    if asked and asked.train_sizes:
+        _check_increasing("measure.size_planes.train_sizes", asked.train_sizes)
+        missing = [size for size in asked.train_sizes if size not in study.train_sizes]
+        if missing:
+            raise StudyError(
+                f"measure.size_planes.train_sizes: {missing[0]} is not a train size of the study; "
+                f"allowed are {', '.join(map(str, study.train_sizes))}"
+            )
+    if asked and len(study.train_sizes) < 3:
+        raise StudyError(
+            f"measure.size_planes: a plane goes through three minima, and the study has "
+            f"{len(study.train_sizes)} train sizes"
+        )
 
 
 def check_plane_of_inputs(dataset: str, shape: tuple[int, ...], num_classes: int) -> None:

@@ -123,6 +123,44 @@ class BoundaryMeasure(Strict):
     )
 
 
+class MinefieldMeasure(Strict):
+    """Minima of one model and data set as points of a plane, with the paths of training kept."""
+
+    perplexity: PositiveFloat = Field(
+        default=30.0,
+        description="how many neighbours a point of the t-SNE minds, at most a third of all others",
+    )
+
+
+class TrajectoryMeasure(Strict):
+    """Losses in the plane along which the path of training is longest."""
+
+    points: Annotated[int, Field(ge=3, le=1001)] = Field(
+        default=51, description="points along either axis"
+    )
+    margin: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=0.2,
+        description="what is left free around the path, as a share of its longest extent",
+    )
+
+
+class SizePlaneMeasure(Strict):
+    """Losses in the plane through three minima of one recipe and seed, in every landscape."""
+
+    train_sizes: Annotated[list[Positive], Field(min_length=3, max_length=3)] | None = Field(
+        default=None,
+        description="train sizes of the three minima, increasing; default: the smallest, the "
+        "middle and the largest",
+    )
+    points: Annotated[int, Field(ge=3, le=1001)] = Field(
+        default=51, description="points along either axis"
+    )
+    margin: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=0.3,
+        description="what is left free around the minima, as a share of their longest extent",
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -147,4 +185,18 @@ class Measure(Strict):
     boundaries: BoundaryMeasure | None = Field(
         default=None,
         description="decision boundaries of two classes in the plane of inputs; default: none",
+    )
+    minefield: MinefieldMeasure | None = Field(
+        default=None,
+        description="all minima of a model and data set, and the paths that recipes keep "
+        "(`keep_every`), as points of a plane: by t-SNE and by principal components",
+    )
+    trajectories: TrajectoryMeasure | None = Field(
+        default=None,
+        description="losses in the principal plane of each path that a recipe keeps "
+        "(`keep_every`), and how far from that plane it runs; default: none",
+    )
+    size_planes: SizePlaneMeasure | None = Field(
+        default=None,
+        description="losses in the plane through minima of three train sizes; default: none",
     )

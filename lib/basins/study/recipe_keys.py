@@ -124,6 +124,16 @@ class Recipe(Strict):
         description="share of the last class's training examples that is trained on; of classes "
         "between it and the first the shares are geometric",
     )
+    measure_at: list[Annotated[int, Field(ge=0)]] = Field(
+        default=[],
+        description="numbers of epochs, increasing, after which parameters are minima of their "
+        "own: measured like any other, as recipe `<recipe>@epoch:<number>`; 0 is the start",
+    )
+    keep_every: Positive | None = Field(
+        default=None,
+        description="epochs between parameters that are kept to draw the path of training; "
+        "default: none are",
+    )
     warm_start: WarmStart | None = Field(
         default=None, description="begin with some epochs by another recipe of the study"
     )

@@ -20,6 +20,7 @@ def check_recipes(study: Study) -> None:
         _check_augmentation(study, name, recipe)
         _check_warm_start(study, name, recipe)
         _check_poison(study, name, recipe)
+        _check_path(name, recipe)
     _check_binary(study)
 
 
@@ -50,6 +51,20 @@ def milestone_epochs(recipe: Recipe) -> list[int]:
     [4]
     """
     return [round(milestone * recipe.epochs) for milestone in recipe.milestones]
+
+
+def kept_epochs(recipe: Recipe) -> list[int]:
+    """Return after how many epochs parameters are kept, increasing; those of the end always are.
+
+    Examples
+    --------
+    >>> kept_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, measure_at=[1, 4]))
+    [1, 4]
+    >>> kept_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, keep_every=3))
+    [0, 3, 6]
+    """
+    regular = range(0, recipe.total_epochs, recipe.keep_every) if recipe.keep_every else []
+    return sorted({*recipe.measure_at, *regular})
 
 
 def _check_optimizer(name: str, recipe: Recipe) -> None:
@@ -196,6 +211,21 @@ def _check_warm_start(study: Study, name: str, recipe: Recipe) -> None:
         raise StudyError(
             f"{key}.recipe: {warm.recipe!r} trains on {before.loss}; it must be on {recipe.loss} "
             "too"
+        )
+
+
+def _check_path(name: str, recipe: Recipe) -> None:
+    asked = recipe.measure_at
+    is_increasing = all(first < second for first, second in itertools.pairwise(asked))
+    if not is_increasing or (asked and asked[-1] >= recipe.total_epochs):
+        raise StudyError(
+            f"recipes.{name}.measure_at: {asked} must be increasing and below the recipe's "
+            f"{recipe.total_epochs} epochs, whose end is measured in any case"
+        )
+    if recipe.keep_every and recipe.keep_every >= recipe.total_epochs:
+        raise StudyError(
+            f"recipes.{name}.keep_every: {recipe.keep_every} must be below the recipe's "
+            f"{recipe.total_epochs} epochs, or its path has no point but the start"
         )
 
 

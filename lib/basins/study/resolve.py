@@ -30,6 +30,9 @@ DATASETS = {
     "modular-addition": DatasetEntry(
         "basins.datasets.modular_addition:load", 9409, 97, 9409, (194,)
     ),
+    "modular-addition-held-out": DatasetEntry(
+        "basins.datasets.modular_addition:load_held_out", 6586, 97, 2823, (194,)
+    ),
     "mnist": DatasetEntry("basins.datasets.images:load_mnist", 60000, 10, 10000, (1, 28, 28)),
     "fashion-mnist": DatasetEntry(
         "basins.datasets.images:load_fashion_mnist", 60000, 10, 10000, (1, 28, 28)

@@ -9,6 +9,7 @@ NUMBERS = {
     "permutation": {},
     "radial": {"a": -0.5, "b": 0.0},
 }
+EPOCH = "epoch"  # what stands in a label where training was, and in no list of transforms
 
 
 def parse_transform(text: str) -> tuple[str, tuple[float, ...]]:
@@ -61,4 +62,16 @@ def is_around_minimum(text: str) -> bool:
     >>> is_around_minimum("radial:1:1"), is_around_minimum("permutation"), is_around_minimum("")
     (True, False, False)
     """
-    return bool(text) and parse_transform(text)[0] == "radial"
+    return text.startswith("radial:")
+
+
+def epoch_of(text: str) -> int | None:
+    """Return the number of epochs after which a path of training is measured, None if elsewhere.
+
+    Examples
+    --------
+    >>> epoch_of("epoch:10"), epoch_of("permutation"), epoch_of("")
+    (10, None, None)
+    """
+    kind, _, number = text.partition(":")
+    return int(number) if kind == EPOCH else None

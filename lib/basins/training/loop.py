@@ -16,6 +16,7 @@ from basins import streams
 from basins.losses import LossFunction, is_correct, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
 from basins.study.recipe_keys import Recipe
+from basins.study.recipes import kept_epochs
 from basins.training import checkpoint, lbfgs, optimizers, schedules
 from basins.training.augmentation import augmented
 from basins.training.foret2021sam import ascended
@@ -46,6 +47,9 @@ class Minima:
         warm start among them.
     is_diverged
         The loss was not finite, or ended above where it started, shape (seeds,).
+    path, path_epochs
+        Parameters on the way and after how many epochs, float32, shapes (seeds, points, n) and
+        (points,); a seed that stopped stays where it is.
     history_epoch, history_train_loss
         The mean loss of an epoch's batches, each before its update and of augmented examples where
         the recipe augments, shapes (points,) and (seeds, points).
@@ -62,6 +66,8 @@ class Minima:
     is_diverged: NDArray[np.bool_]
     history_epoch: NDArray[np.int32]
     history_train_loss: NDArray[np.float64]
+    path: NDArray[np.float32]
+    path_epochs: NDArray[np.int32]
 
 
 def train(
@@ -118,7 +124,7 @@ def train(
     num_seeds = len(targets)
     parts = schedules.phases(recipe, before)
     warm_epochs, num_epochs = parts[0][1] if len(parts) > 1 else 0, sum(n for _, n in parts)
-    recorded = recorded_epochs(num_epochs)
+    recorded, kept = recorded_epochs(num_epochs), kept_epochs(recipe)
     rows = torch.arange(num_seeds, device=theta.device).unsqueeze(1)
 
     state = optimizers.initial_state(parts[0][0], theta)
@@ -126,6 +132,7 @@ def train(
     is_finite = active.clone()
     epochs = torch.zeros(num_seeds, dtype=torch.int32, device=theta.device)
     history: list[Tensor] = []
+    path: list[Tensor] = []
     first_epoch = 0
     resumed = checkpoint.load(saved, fingerprint) if saved else None
     if resumed is not None:
@@ -133,7 +140,7 @@ def train(
             resumed[name].to(theta.device) for name in ("theta", "active", "is_finite", "epochs")
         )
         state = {name: tensor.to(theta.device) for name, tensor in resumed["state"].items()}
-        history = list(resumed["history"])
+        history, path = list(resumed["history"]), list(resumed["path"])
         first_epoch = resumed["epoch"]
         advance(first_epoch)
 
@@ -142,6 +149,8 @@ def train(
         if epoch == warm_epochs > 0:
             # Seeds that the first recipe stopped go on, with a fresh optimizer.
             active, state = is_finite.clone(), optimizers.initial_state(recipe, theta)
+        if epoch in kept:
+            path.append(theta.cpu().clone())
         # Asked here and not after the step, so that a resume of a finished training adds nothing.
         if epoch >= warm_epochs and not active.any():
             break
@@ -207,12 +216,15 @@ def train(
                 "epochs": epochs.cpu(),
                 "state": {name: tensor.cpu() for name, tensor in state.items()},
                 "history": history,
+                "path": path,
                 "epoch": epoch + 1,
             }
             checkpoint.save(saved, fingerprint, progress)
             last_save = time.monotonic()
 
     ends = ends_of(network, recipe.loss, theta, inputs, targets, test_inputs, test_targets)
+    path += [theta.cpu()] * (len(kept) - len(path))
+    points = torch.stack(path, dim=1) if path else theta.cpu()[:, None][:, :0]
     curve = torch.stack(history, dim=1).numpy()
     is_higher = ends["train_loss"] > curve[:, 0] * (1 + 1e-6)
     # The curve of a misled training is of another loss.
@@ -224,6 +236,8 @@ def train(
         is_diverged=~is_finite.cpu().numpy() | ~np.isfinite(ends["train_loss"]) | ends_higher,
         history_epoch=np.array(sorted(recorded)[: curve.shape[1]], dtype=np.int32),
         history_train_loss=curve,
+        path=points.numpy().astype(np.float32),
+        path_epochs=np.array(kept, dtype=np.int32),
     )
 
 

@@ -2,10 +2,12 @@
 
 from basins.verbs.charting import boundaries, planes
 from basins.verbs.estimating import estimate
+from basins.verbs.gathering import minefield
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
 from basins.verbs.reporting import cube, explore, figure, generate, rank, show
+from basins.verbs.spanning import size_planes, trajectories
 from basins.verbs.surveying import flatness
 from basins.verbs.training import train
 from basins.verbs.transforming import transform
@@ -21,13 +23,16 @@ __all__ = [
     "figure",
     "flatness",
     "generate",
+    "minefield",
     "orphans",
     "plan",
     "planes",
     "rank",
     "rays",
     "show",
+    "size_planes",
     "train",
+    "trajectories",
     "transform",
     "volume",
 ]

@@ -17,7 +17,7 @@ from basins.landscape.grid import losses_on_grid
 from basins.landscape.li2018planes import filter_normalized
 from basins.progress import progress
 from basins.rays.evaluators import evaluator_of
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import check_plane_of_inputs
 from basins.training import checkpoint
 from basins.verbs.job_data import diverged, find, minima_of, orders, trained
@@ -33,11 +33,11 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
     clock = Clock("planes", device, found.measure.volume.dtype)
     data, network, parameters = trained(found, block, receipt, minima)
     is_diverged = diverged(found, block, minima)
-    fingerprint = jobs.fingerprint(found, block.id, "planes")
+    fingerprint = fingerprints.of(found, block.id, "planes")
     saved = jobs.checkpoint_file(found, block.id, "planes")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
-    axis = grid_axis(found.measure.planes)
+    axis = grid_axis(found.measure.planes.points, found.measure.planes.extent)
     shape = len(found.landscape_sizes), len(axis), len(axis)
     done: list[NDArray[np.float32]] = _resumed(saved, key)
     with progress(f"planes of {block.id}", len(block.seeds) * len(axis), "lines") as advance:
@@ -72,7 +72,7 @@ def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path)
     clock = Clock("boundaries", device, "float32")
     data, network, parameters = trained(found, block, receipt, minima)
     check_plane_of_inputs(block.dataset, data.input_shape, data.num_classes)
-    axis = grid_axis(found.measure.boundaries)
+    axis = grid_axis(found.measure.boundaries.points, found.measure.boundaries.extent)
     places = np.array(axis)
     is_diverged = diverged(found, block, minima)
     network.to(device, torch.float32)
@@ -91,7 +91,7 @@ def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path)
     root = job_file(
         "boundaries",
         block,
-        jobs.fingerprint(found, block.id, "boundaries"),
+        fingerprints.of(found, block.id, "boundaries"),
         {"class_lead": (("seed", *INPUTS), np.stack(leads).astype(np.float32))}
         | {name: (("seed", POINT), values) for name, values in points.items()},
     )

@@ -10,7 +10,7 @@ import torch
 from basins import device as devices
 from basins.cube.provenance import Clock
 from basins.progress import progress
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.training import checkpoint
 from basins.verbs.job_data import find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
@@ -38,7 +38,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     clock = Clock("estimate", device, settings.dtype)
     data, network, parameters = trained(found, block, receipt, minima)
     check_size(estimators, network.num_parameters)
-    fingerprint = jobs.fingerprint(found, block.id, "estimate")
+    fingerprint = fingerprints.of(found, block.id, "estimate")
     saved = jobs.checkpoint_file(found, block.id, "estimate")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"

@@ -23,7 +23,7 @@ from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
 from basins.models.mlp import layer_widths
 from basins.rays.landscapes import Landscapes
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import load_study
 from basins.study.recipes import unlayered
 from basins.study.schema import Study, StudyError
@@ -67,7 +67,7 @@ def trained(
     ValueError
         If a file is missing, damaged, foreign, or of another study or data set.
     """
-    with read.open_job(minima, "minima", jobs.fingerprint(study, block.id, "train")) as file:
+    with read.open_job(minima, "minima", fingerprints.of(study, block.id, "train")) as file:
         parameters = file["parameters"][()]
     data = load(study, block.dataset)
     datasets.check_receipt(data, receipt)
@@ -79,7 +79,7 @@ def trained(
 
 def diverged(study: Study, block: jobs.Job, minima: Path) -> NDArray[np.bool_]:
     """Return of which of a job's minima the training diverged, shape (seeds,)."""
-    with read.open_job(minima, "minima", jobs.fingerprint(study, block.id, "train")) as file:
+    with read.open_job(minima, "minima", fingerprints.of(study, block.id, "train")) as file:
         status = file["training_status"][()]
     return np.asarray(status == TRAINING_STATUS.index("diverged"))
 

@@ -9,14 +9,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from basins.cube import schema, write
+from basins.cube.axes import axes
 from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.flatness_table import FLATNESS
+from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
 from basins.cube.schema import TRAINING_STATUS
+from basins.cube.size_plane_table import SIZE_PLANES
 from basins.cube.spectrum_table import SPECTRUM
+from basins.cube.trajectory_table import TRAJECTORIES
 from basins.datasets.subsets import Data
 from basins.models.functional import Network
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import load_study
 from basins.study.recipe_keys import Recipe
 from basins.study.recipes import trained_on
@@ -30,11 +34,24 @@ logger = logging.getLogger("basins")
 
 def job_file(kind: str, block: jobs.Job, fingerprint: str, variables: dict[str, Any]) -> xr.Dataset:
     """Return the root of a job's file, described as the cube's table says."""
-    dataset = described(xr.Dataset(variables, coords={"seed": list(block.seeds)}))
-    dataset.attrs = {
+    dataset = xr.Dataset(variables, coords={"seed": list(block.seeds)})
+    return _root(dataset, kind, block.id, fingerprint)
+
+
+def cell_file(
+    study: Study, kind: str, cell: jobs.Cell, fingerprint: str, variables: dict[str, Any]
+) -> xr.Dataset:
+    """Return the root of a cell's file, described as the cube's table says."""
+    dataset = xr.Dataset(variables)
+    labels = {dim: values for dim, values in axes(study).items() if dim in dataset.dims}
+    return _root(dataset.assign_coords(labels), kind, cell.id, fingerprint)
+
+
+def _root(dataset: xr.Dataset, kind: str, name: str, fingerprint: str) -> xr.Dataset:
+    described(dataset).attrs = {
         "Conventions": schema.CONVENTIONS,
         "kind": kind,
-        "job": block.id,
+        "job": name,
         "fingerprint": fingerprint,
     }
     return dataset
@@ -61,7 +78,7 @@ def minima_groups(
     root = job_file(
         "minima",
         block,
-        jobs.fingerprint(study, block.id, "train"),
+        fingerprints.of(study, block.id, "train"),
         {"parameters": (("seed", "parameter"), minima.parameters)}
         | {name: (("seed",), values) for name, values in scalars.items()},
     )
@@ -74,7 +91,15 @@ def minima_groups(
             "epoch": (("seed", "step"), curve),
         }
     )
-    return {"/": root, "/history": history}
+    groups = {"/": root, "/history": history}
+    if len(minima.path_epochs):
+        groups["/path"] = xr.Dataset(
+            {
+                "parameters": (("seed", "point", "parameter"), minima.path),
+                "epoch": (("point",), minima.path_epochs),
+            }
+        )
+    return groups
 
 
 def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
@@ -89,7 +114,8 @@ def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
 
 def described(dataset: xr.Dataset) -> xr.Dataset:
     """Return a part of a job's file with the attributes of the cube's tables."""
-    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES | BOUNDARIES
+    tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES | BOUNDARIES | MINEFIELD
+    tables |= TRAJECTORIES | SIZE_PLANES
     for name, variable in dataset.data_vars.items():
         if str(name) in tables:
             variable.attrs = tables[str(name)].attributes()
@@ -97,16 +123,20 @@ def described(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def publish(
-    study: Path, block: jobs.Job, verb: str, output: Path, groups: dict[str, xr.Dataset]
+    study: Path,
+    block: jobs.Job | jobs.Cell,
+    verb: str,
+    output: Path,
+    groups: dict[str, xr.Dataset],
 ) -> None:
-    """Write the file of a job that may not be the only one of its name.
+    """Write the file of a job or cell that may not be the only one of its name.
 
     A killed submitter leaves jobs behind, and its successor starts the same ones again. The first
     to end writes; the last finds the same results and leaves them and their time stamp alone, or
     finds that the study has changed since it began and writes nothing.
     """
     fingerprint = groups["/"].attrs["fingerprint"]
-    if jobs.fingerprint(load_study(study), block.id, verb) != fingerprint:
+    if fingerprints.of(load_study(study), block.id, verb) != fingerprint:
         raise StudyError(
             f"{study}: the study was changed while this job ran; its result is not written to "
             f"{output}"

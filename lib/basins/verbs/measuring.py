@@ -17,7 +17,7 @@ from basins.rays.evaluators import Measuring, evaluator_of
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.rays.slow_path import SlowEvaluator, slow_rays
-from basins.study import jobs
+from basins.study import fingerprints
 from basins.study.schema import Study
 from basins.verbs.job_data import Minimum, batched, find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
@@ -68,7 +68,7 @@ def rays(
         for name, axes in dims.items()
     }
     variables["log_det_coordinates"] = (("seed",), np.array(log_dets))
-    root = job_file("rays", block, jobs.fingerprint(found, block.id, "rays"), variables)
+    root = job_file("rays", block, fingerprints.of(found, block.id, "rays"), variables)
     root.attrs["num_parameters"] = network.num_parameters
     publish(study, block, "rays", output, {"/": root, "/provenance": clock.record()})
 
@@ -96,7 +96,7 @@ def volume(study: Path, job: str, rays: Path, output: Path) -> None:
     found, block = find(study, job)
     settings = found.measure.volume
     clock = Clock("volume", devices.set_up("cpu", found.threads), "float64")
-    with read.open_job(rays, "rays", jobs.fingerprint(found, block.id, "rays")) as file:
+    with read.open_job(rays, "rays", fingerprints.of(found, block.id, "rays")) as file:
         names = ("log_radius", "num_crossings", "log_direction_norm", "num_evaluations")
         arrays = {name: file[name][()] for name in names}
         num_parameters = int(file.attrs["num_parameters"].item())
@@ -122,5 +122,5 @@ def volume(study: Path, job: str, rays: Path, output: Path) -> None:
     evaluations = arrays["num_evaluations"].astype(np.float64)[:, :, None, None]
     shape = variables["log_volume"][1].shape
     variables["num_evaluations"] = ((*basin, "estimator"), np.broadcast_to(evaluations, shape))
-    root = job_file("volumes", block, jobs.fingerprint(found, block.id, "volume"), variables)
+    root = job_file("volumes", block, fingerprints.of(found, block.id, "volume"), variables)
     publish(study, block, "volume", output, {"/": root, "/provenance": clock.record()})

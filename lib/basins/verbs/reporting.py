@@ -8,7 +8,7 @@ from pathlib import Path
 from basins.atomic import whole_or_not_at_all
 from basins.cube import generated as cube_generated
 from basins.cube import ranking_words, read, schema
-from basins.cube.bulk import bulk_of
+from basins.cube.bulk import bulk_of, places
 from basins.cube.merge import merge
 from basins.cube.ranking import rank as rank_measures
 from basins.cube.summary import summarize
@@ -21,9 +21,10 @@ from basins.study.load import load_study
 def cube(study: Path, output: Path) -> None:
     """Merge all job files of a study into its cube."""
     found = load_study(study)
+    files = sum(len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
+    files += len(jobs.cell_verbs(found)) * len(jobs.cells(found))
     # Files with what is copied without being gathered are read twice.
-    twice = len(bulk_of(found))
-    files = sum(twice + len(jobs.verbs_of(found, job)) for job in jobs.expand(found))
+    files += sum(1 for bulk in bulk_of(found) for _ in places(found, bulk))
     with progress("merging", files, "files") as advance:
         merge(found, output, advance)
 

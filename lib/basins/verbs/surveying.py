@@ -23,7 +23,7 @@ from basins.flatness.robustness import Examples
 from basins.models.functional import Network
 from basins.progress import progress
 from basins.rays.landscapes import Landscapes
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.schema import Study
 from basins.training import checkpoint
 from basins.verbs.job_data import (
@@ -46,7 +46,7 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     clock = Clock("flatness", device, "float64")
     data, network, parameters = trained(found, block, receipt, minima)
     is_diverged = diverged(found, block, minima)
-    fingerprint = jobs.fingerprint(found, block.id, "flatness")
+    fingerprint = fingerprints.of(found, block.id, "flatness")
     saved = jobs.checkpoint_file(found, block.id, "flatness")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"

@@ -11,7 +11,7 @@ from basins.cube.provenance import Clock
 from basins.datasets import load as datasets
 from basins.datasets.subsets import Data
 from basins.progress import progress
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.recipe_keys import Recipe
 from basins.study.recipes import check_held_out, check_shape
 from basins.training import checkpoint
@@ -43,7 +43,7 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     whole = orders(found, data, block.seeds)
     order = whole[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
-    fingerprint = jobs.fingerprint(found, block.id, "train")
+    fingerprint = fingerprints.of(found, block.id, "train")
     saved = jobs.checkpoint_file(found, block.id)
     with progress(f"training {block.id}", recipe.total_epochs, "epochs") as advance:
         minima = train_minima(

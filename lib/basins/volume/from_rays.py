@@ -13,6 +13,8 @@ Array = NDArray[np.float64]
 # Values of the flag volume_status.
 NOT_MEASURED, CALIBRATED, LOWER_BOUND, NOT_CONVERGED, MINIMUM_ABOVE_THRESHOLD = range(5)
 
+LOW = 0.1  # share of rays shorter than the low radius, and longer than the high one
+
 
 @dataclass(frozen=True)
 class Volumes:
@@ -25,8 +27,8 @@ class Volumes:
         is_lower_bound (bool), volume_status (int8), each of shape (landscapes, thresholds,
         estimators).
     by_basin
-        mean_log_radius, censored_fraction, log_volume_compat, float64, shape (landscapes,
-        thresholds).
+        mean_log_radius, log_radius_low, log_radius_median, log_radius_high, censored_fraction,
+        reentry_fraction, log_volume_compat, float64, shape (landscapes, thresholds).
     """
 
     by_estimator: dict[str, NDArray[np.generic]]
@@ -71,11 +73,17 @@ def volumes(
     if has_published_directions:
         compat = compat_log_volume(log_radius, num_crossings, log_direction_norm, num_parameters)
     censored = (num_crossings == 0).mean(axis=-1)
+    reentering = (num_crossings > 1).mean(axis=-1)
+    low, median, high = np.quantile(log_radius, (LOW, 0.5, 1 - LOW), axis=-1)
     return Volumes(
         by_estimator={name: values[..., None] for name, values in by_estimator.items()},
         by_basin={
             "mean_log_radius": log_radius.mean(axis=-1),
+            "log_radius_low": low,
+            "log_radius_median": median,
+            "log_radius_high": high,
             "censored_fraction": np.where(is_measured, censored, np.nan),
+            "reentry_fraction": np.where(is_measured, reentering, np.nan),
             "log_volume_compat": np.where(is_measured, compat, np.nan),
         },
     )

@@ -18,7 +18,7 @@ from basins.cube import read, schema, write
 from basins.cube.merge import merge
 from basins.cube.queries import generalization_gap, largest_minimum, own_landscape, power_law
 from basins.cube.summary import summarize
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import parse_study
 
 MAPPING = {
@@ -73,7 +73,7 @@ def write_jobs(study):
             root.attrs |= {
                 "Conventions": schema.CONVENTIONS,
                 "kind": kind,
-                "fingerprint": jobs.fingerprint(study, job.id, VERBS[kind]),
+                "fingerprint": fingerprints.of(study, job.id, VERBS[kind]),
             }
             history = xr.Dataset(
                 {name: (("seed", "step"), np.ones((len(job.seeds), 3))) for name in schema.HISTORY}
@@ -277,7 +277,7 @@ def test_merging_thousands_of_jobs_streams(tmp_path, monkeypatch):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(place(first, job.id), path)
             with h5py.File(path, "a") as file:
-                file.attrs["fingerprint"] = jobs.fingerprint(many, other.id, VERBS[kind])
+                file.attrs["fingerprint"] = fingerprints.of(many, other.id, VERBS[kind])
     tracemalloc.start()
     start = time.perf_counter()
     merge(many, Path("cube.nc"))

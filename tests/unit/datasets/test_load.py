@@ -11,7 +11,7 @@ from basins.datasets.load import check_receipt, load, receipt
 from basins.datasets.swiss_roll import spirals
 from basins.study.resolve import DATASETS
 
-MADE = ["digits", "swiss-roll", "circles", "modular-addition"]
+MADE = ["digits", "swiss-roll", "circles", "modular-addition", "modular-addition-held-out"]
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -36,6 +36,17 @@ def test_modular_addition_is_the_table():
     first, second = data.inputs[:, :97].argmax(1), data.inputs[:, 97:].argmax(1)
     assert (data.targets == (first + second) % 97).all()
     assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == 9409
+
+
+def test_what_is_held_out_of_the_table_is_never_trained_on():
+    data = load("modular-addition-held-out")
+    pairs = []
+    for inputs, targets in ((data.inputs, data.targets), (data.test_inputs, data.test_targets)):
+        first, second = inputs[:, :97].argmax(1), inputs[:, 97:].argmax(1)
+        assert (targets == (first + second) % 97).all()
+        pairs.append(set(zip(first.tolist(), second.tolist(), strict=True)))
+    assert not pairs[0] & pairs[1]
+    assert len(pairs[0] | pairs[1]) == 9409
 
 
 def test_spirals_are_half_a_turn_apart_and_noise_is_as_stated():

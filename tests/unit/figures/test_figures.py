@@ -239,7 +239,7 @@ def test_one_function_has_any_curvature(seed):
 
 
 def test_figures_of_a_study_follow_what_it_asks_for():
-    from basins.study.jobs import figures
+    from basins.study.figure_names import figures
     from basins.study.load import load_study
     from basins.study.measure_keys import PlaneMeasure
 

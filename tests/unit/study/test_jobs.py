@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basins.study import jobs
+from basins.study import fingerprints, jobs
 from basins.study.load import parse_study
 from basins.study.schema import StudyError
 
@@ -83,7 +83,7 @@ def test_each_key_changes_exactly_the_fingerprints_that_depend_on_it(keys, verbs
     changed = [
         verb
         for verb in ("train", "rays", "volume")
-        if jobs.fingerprint(before, first, verb) != jobs.fingerprint(after, second, verb)
+        if fingerprints.of(before, first, verb) != fingerprints.of(after, second, verb)
     ]
     assert changed == verbs
 
@@ -106,13 +106,13 @@ def test_fingerprint_changes_with_what_the_result_depends_on():
         "rays": study_with(measure={"volume": {"thresholds": [0.2]}}),
     }
     for verb in ("train", "rays", "volume"):
-        assert jobs.fingerprint(study, job, verb) != jobs.fingerprint(changed["train"], job, verb)
-        is_same = jobs.fingerprint(study, job, verb) == jobs.fingerprint(changed["rays"], job, verb)
+        assert fingerprints.of(study, job, verb) != fingerprints.of(changed["train"], job, verb)
+        is_same = fingerprints.of(study, job, verb) == fingerprints.of(changed["rays"], job, verb)
         assert is_same == (verb == "train")
     other = study_with(
         title="Another title", recipes=MAPPING["recipes"] | {"c": MAPPING["recipes"]["b"]}
     )
-    assert jobs.fingerprint(study, job, "volume") == jobs.fingerprint(other, job, "volume")
+    assert fingerprints.of(study, job, "volume") == fingerprints.of(other, job, "volume")
 
 
 def test_estimates_depend_on_what_is_asked_of_estimators():
@@ -126,7 +126,7 @@ def test_estimates_depend_on_what_is_asked_of_estimators():
     assert jobs.asking_estimators(study) == ["annealed", "laplace"]
     job = jobs.expand(study)[0].id
     same = asking(estimators=["annealed", "laplace", "rays"])
-    assert jobs.fingerprint(study, job, "estimate") == jobs.fingerprint(same, job, "estimate")
+    assert fingerprints.of(study, job, "estimate") == fingerprints.of(same, job, "estimate")
     for keys in (
         {"stderr": 0.5},
         {"max_evaluations": 10.0},
@@ -134,7 +134,7 @@ def test_estimates_depend_on_what_is_asked_of_estimators():
         {"estimators": ["rays", "annealed"]},
     ):
         other = asking(**keys)
-        assert jobs.fingerprint(study, job, "estimate") != jobs.fingerprint(other, job, "estimate")
+        assert fingerprints.of(study, job, "estimate") != fingerprints.of(other, job, "estimate")
 
 
 def test_a_warm_start_depends_on_the_recipe_it_names():
@@ -144,7 +144,7 @@ def test_a_warm_start_depends_on_the_recipe_it_names():
     for name, first in (("before", MAPPING["recipes"]["a"]), ("after", other)):
         study = study_with(recipes={"a": first, "b": MAPPING["recipes"]["b"], "w": warm})
         prints[name] = {
-            job.recipe: jobs.fingerprint_of(study, job, "train") for job in jobs.expand(study)
+            job.recipe: fingerprints.of_job(study, job, "train") for job in jobs.expand(study)
         }
     before, after = prints["before"], prints["after"]
     assert [name for name in before if before[name] != after[name]] == ["a", "w"]

@@ -23,6 +23,7 @@ CASES = {
     "growing": (Recipe(**ADAM, epochs=8, batch_size=4, schedule="growing_batch", **STAGES), None),
     "augmented": (Recipe(**SGD, epochs=6, batch_size=8, augmentation=MOVES), None),
     "augmented, full": (Recipe(**SGD, epochs=6, augmentation=MOVES), None),
+    "kept": (Recipe(**ADAM, epochs=6, batch_size=8, keep_every=2, measure_at=[1]), None),
     "warm": (Recipe(**SGD, epochs=4, warm_start=WarmStart(recipe="small", epochs=3)), SMALL),
     "warm from augmented": (
         Recipe(**ADAM, epochs=4, batch_size=16, warm_start=WarmStart(recipe="small", epochs=3)),
@@ -156,17 +157,35 @@ def test_a_seed_that_diverged_before_stays_where_it_was(problem):
 
 @pytest.mark.parametrize("batch_size", ["full", 8])
 def test_training_stops_at_the_loss_of_plain_images(problem, batch_size):
-    """At the first epoch after which that loss is below, as runs of each length tell."""
+    """At the first epoch before which that loss is below, as runs of each length tell."""
+    network, theta, inputs, targets = problem
     recipe = Recipe(**ADAM, epochs=8, batch_size=batch_size, augmentation=MOVES)
     ends = [run(problem, recipe.model_copy(update={"epochs": n})) for n in range(1, 9)]
-    losses = np.array([end.train_loss for end in ends])
+    points = [theta.numpy(), *(end.parameters for end in ends)]
+    start = loop.evaluate(network, recipe.loss, theta, inputs, targets)[0].numpy()
+    losses = np.array([start, *(end.train_loss for end in ends)])
     bound = float(np.median(losses))
     found = run(problem, recipe.model_copy(update={"stop_at_loss": bound}))
     for row in range(2):
-        below = np.flatnonzero(losses[:-1, row] < bound)
-        last = below[0] if len(below) else 7
-        assert found.epochs[row] == last + 1
-        assert found.parameters[row].tobytes() == ends[last].parameters[row].tobytes()
+        below = np.flatnonzero(losses[:8, row] < bound)
+        last = below[0] if len(below) else 8
+        assert found.epochs[row] == last
+        assert found.parameters[row].tobytes() == points[last][row].tobytes()
+
+
+@pytest.mark.parametrize("batch_size", ["full", 8])
+def test_a_path_is_where_shorter_trainings_end(problem, batch_size):
+    recipe = Recipe(**ADAM, epochs=8, batch_size=batch_size, keep_every=3, measure_at=[1, 6, 7])
+    found = run(problem, recipe)
+    assert found.path_epochs.tolist() == [0, 1, 3, 6, 7]
+    assert found.path[:, 0].tobytes() == problem[1].numpy().tobytes()
+    for point, epochs in enumerate([1, 3, 6, 7], 1):
+        short = run(problem, Recipe(**ADAM, epochs=epochs, batch_size=batch_size))
+        assert found.path[:, point].tobytes() == short.parameters.tobytes()
+    stopped = run(problem, recipe.model_copy(update={"stop_at_loss": 1e6}))
+    assert (stopped.epochs == 0).all()
+    assert (stopped.path == stopped.parameters[:, None]).all()
+    assert run(problem, Recipe(**ADAM, epochs=2)).path.shape == (2, 0, problem[1].shape[1])
 
 
 def test_what_fills_a_frame_changes_training(problem):

@@ -66,7 +66,13 @@ def test_states_are_marked(seed):
         values = found.by_estimator[name][0, :, 0]
         assert np.isnan(values).tolist() == [False, False, True, False], name
     assert np.isnan(found.by_basin["log_volume_compat"]).all()
-    assert np.isnan(found.by_basin["censored_fraction"][0]).tolist() == [False] * 2 + [True, False]
+    for name in ("censored_fraction", "reentry_fraction", "log_radius_median"):
+        missing = np.isnan(found.by_basin[name][0]).tolist()
+        assert missing == [False] * 2 + [True, False], name
+    assert found.by_basin["reentry_fraction"][0, 3] == pytest.approx(1 / 60)
+    for share, name in ((0.1, "low"), (0.5, "median"), (0.9, "high")):
+        quantile = np.quantile(radii[0, 1], share)
+        assert found.by_basin[f"log_radius_{name}"][0, 1] == pytest.approx(quantile)
 
 
 def test_censored_rays_count_at_the_ball():

@@ -1,0 +1,74 @@
+"""What a result depends on, as one hash: the same for two studies that would give the same file."""
+
+import hashlib
+import json
+from typing import Any
+
+from basins.study import jobs
+from basins.study.schema import Study
+
+
+def of(study: Study, name: str, verb: str) -> str:
+    """Return a hash of exactly those keys of the study on which a result depends.
+
+    Parameters
+    ----------
+    study, name
+        The job, or the cell.
+    verb
+        One of `verbs`, or of `cell_verbs`.
+    """
+    return of_job(study, jobs.find_any(study, name), verb)
+
+
+def of_job(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> str:
+    """Return the fingerprint of a job or cell that is at hand."""
+    facts = (
+        _facts_of_cell(study, job, verb) if isinstance(job, jobs.Cell) else _facts(study, job, verb)
+    )
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
+    recipes = {name: recipe.model_dump(mode="json") for name, recipe in study.recipes.items()}
+    facts = {
+        "minima": [cell.model, cell.dataset, cell.seeds, study.train_sizes, recipes],
+        "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
+        "device": [study.device, study.threads],
+        verb: [study.study, getattr(study.measure, verb).model_dump(mode="json")],
+    }
+    if verb != "minefield":
+        facts["landscapes"] = [study.landscape_sizes, study.measure.volume.dtype]
+    return facts
+
+
+def _facts(study: Study, job: jobs.Job, verb: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "minima": [jobs.minimum_name(job, seed) for seed in job.seeds],
+        "recipe": study.recipes[job.recipe].model_dump(mode="json"),
+        "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
+        "device": [study.device, study.threads],
+    }
+    if job.transform:
+        facts["transform"] = job.transform
+    warm = study.recipes[job.recipe].warm_start
+    if warm:
+        facts["warm_start"] = study.recipes[warm.recipe].model_dump(mode="json")
+    if verb == "flatness":
+        measure = study.measure
+        options = measure.flatness_options.model_dump(mode="json")
+        facts["flatness"] = [study.study, study.landscape_sizes, sorted(measure.flatness), options]
+    elif verb in {"planes", "trajectories", "boundaries"}:
+        drawn = getattr(study.measure, verb)
+        facts[verb] = [drawn.model_dump(mode="json") if drawn else {}]
+        if verb != "boundaries":
+            facts[verb] += [study.study, study.landscape_sizes, study.measure.volume.dtype]
+    elif verb not in {"train", "transform"}:
+        volume = study.measure.volume.model_dump(mode="json")
+        asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
+        facts["rays"] = [study.study, study.landscape_sizes, volume]
+        if verb == "volume":
+            facts["estimators"] = ["rays"]
+        if verb == "estimate":
+            facts["estimators"] = [jobs.asking_estimators(study), *asked[1:]]
+    return facts
