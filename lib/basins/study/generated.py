@@ -11,7 +11,10 @@ from basins.study.measure_keys import (
     BoundaryMeasure,
     FlatnessOptions,
     Measure,
+    MinefieldMeasure,
     PlaneMeasure,
+    SizePlaneMeasure,
+    TrajectoryMeasure,
     VolumeMeasure,
 )
 from basins.study.recipe_keys import Augmentation, Poison, Recipe, Sam, WarmStart
@@ -29,6 +32,9 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Flatness", FlatnessOptions, "measure.flatness_options."),
     ("Planes", PlaneMeasure, "measure.planes."),
     ("Boundaries", BoundaryMeasure, "measure.boundaries."),
+    ("Minefield", MinefieldMeasure, "measure.minefield."),
+    ("Paths of training", TrajectoryMeasure, "measure.trajectories."),
+    ("Planes through three minima", SizePlaneMeasure, "measure.size_planes."),
 ]
 
 HEAD = """# Studies
