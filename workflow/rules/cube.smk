@@ -19,6 +19,7 @@ rule cube:
         trajectories=jobs.job_files(STUDY, "trajectories"),
         size_planes=jobs.job_files(STUDY, "size_planes"),
         minefield=jobs.job_files(STUDY, "minefield"),
+        curves=jobs.job_files(STUDY, "curves"),
     output:
         cube=jobs.cube_file(STUDY),
     log:

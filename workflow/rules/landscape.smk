@@ -2,8 +2,8 @@
 
 Requires: STUDY, minima, and the receipt of the job's data set.
 Provides: losses in planes through minima, with the paths that lead to them, and through minima of
-          three train sizes; decision boundaries; and all minima of a model and data set, with the
-          paths, as points of a plane.
+          three train sizes; decision boundaries; all minima of a model and data set, with the
+          paths, as points of a plane; and curves from one minimum to another.
 """
 
 
@@ -194,4 +194,40 @@ rule minefield:
         " --cell {wildcards.cell:q}"
         " --receipt {input.receipt:q}"
         " --output {output.minefield:q}"
+        " --log {log:q}"
+
+
+rule curves:
+    """Train curves between minima of one model and data set, and measure along them."""
+    input:
+        minima=lambda wildcards: [
+            jobs.minima_file(STUDY, job.id)
+            for job in curves.joined(STUDY, jobs.find_cell(STUDY, wildcards.cell))
+        ],
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.cell),
+    output:
+        curves=jobs.job_file(STUDY, "{cell}", "curves"),
+    log:
+        jobs.log_file(STUDY, "curves", "{cell}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "curves", "{cell}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * ask("curves", wildcards.cell).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("curves", wildcards.cell).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.cell, "curves"),
+    message:
+        "Joining minima of {wildcards.cell}"
+    shell:
+        "basins curves"
+        " --study {params.study:q}"
+        " --cell {wildcards.cell:q}"
+        " --receipt {input.receipt:q}"
+        " --output {output.curves:q}"
         " --log {log:q}"

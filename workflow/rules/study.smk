@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 
 from basins.cube import stale
 from basins.plan.request import Request
-from basins.study import figure_names, fingerprints, jobs, load
+from basins.study import curves, figure_names, fingerprints, jobs, load
 from basins.study.schema import StudyError
 
 try:

@@ -23,6 +23,7 @@ VERBS = {
     "minefield": "minefield",
     "trajectories": "trajectories",
     "size_planes": "size_planes",
+    "curves": "curves",
 }
 
 

@@ -11,11 +11,22 @@ import numpy as np
 import xarray as xr
 
 from basins.cube.boundary_table import BOUNDARIES
+from basins.cube.curve_table import CURVES
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
 from basins.cube.spectrum_table import SPECTRUM
-from basins.cube.variable import BASIN, FAN, LANDSCAPE, MINIMUM, PROJECT, RAY, VOLUME, Variable
+from basins.cube.variable import (
+    BASIN,
+    FAN,
+    LANDSCAPE,
+    MINIMUM,
+    PROJECT,
+    RAY,
+    VOLUME,
+    VOLUME_STATUS,
+    Variable,
+)
 
 CONVENTIONS = "basins-1"
 
@@ -27,14 +38,6 @@ EFRON = "Efron 1979, Bootstrap methods"
 VOLUMES = "this project, docs/volumes.md"
 
 TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged", "misclassifies")
-VOLUME_STATUS = (
-    "not_measured",
-    "calibrated",
-    "lower_bound",
-    "not_converged",
-    "minimum_above_threshold",
-)
-
 
 COORDINATES = {
     "model": ("model", "1", "name of the architecture"),
@@ -53,6 +56,10 @@ COORDINATES = {
     "grid_x": ("along the plane's first axis", "1", "in half widths from the grid's middle"),
     "grid_y": ("along the plane's second axis", "1", "in half widths from the grid's middle"),
     "corner_size": ("train size of a minimum in the plane", "1", "one of three"),
+    "pair": ("recipes that a curve joins", "1", "of one seed, or of one recipe and the next seed"),
+    "kind": ("kind of curve", "1", "the straight line, or one that was trained"),
+    "position": ("position on a curve", "1", "t, from 0 at the first minimum to 1 at the second"),
+    "volume_position": ("position of a basin on a curve", "1", "t, as of position"),
     "input_x": ("first number of an input", "1", "as normalised"),
     "input_y": ("second number of an input", "1", "as normalised"),
     "measure": ("measure of volume", "1", "what volume means"),
@@ -256,6 +263,7 @@ MORE = {
     "/planes": PLANES,
     "/boundaries": BOUNDARIES,
     "/minefield": MINEFIELD,
+    "/curves": CURVES,
 }
 
 

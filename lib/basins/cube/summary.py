@@ -8,6 +8,7 @@ import yaml
 
 from basins.cube import schema
 from basins.cube.queries import largest_minimum
+from basins.cube.variable import VOLUME_STATUS
 
 
 def summarize(cube: xr.Dataset) -> str:
@@ -77,7 +78,7 @@ def _spread(values: xr.DataArray, digits: int) -> str:
 def _marks(cube: xr.Dataset) -> Iterator[str]:
     yield "Marks"
     yield from _counts("training", cube.training_status, schema.TRAINING_STATUS, good=1)
-    yield from _counts("volumes", cube.volume_status, schema.VOLUME_STATUS, good=1)
+    yield from _counts("volumes", cube.volume_status, VOLUME_STATUS, good=1)
     censored = float(cube.censored_fraction.max())
     yield f"  rays: at most {censored:.1%} of a basin's rays do not cross within r_max"
     yield "  * not every seed was measured; - none was"

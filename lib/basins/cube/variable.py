@@ -14,6 +14,14 @@ BASIN = (*LANDSCAPE, "threshold")
 VOLUME = (*BASIN, "estimator")
 RAY = (*BASIN, "direction")
 
+VOLUME_STATUS = (
+    "not_measured",
+    "calibrated",
+    "lower_bound",
+    "not_converged",
+    "minimum_above_threshold",
+)
+
 
 @dataclass(frozen=True)
 class Variable:

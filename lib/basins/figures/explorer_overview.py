@@ -29,8 +29,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from matplotlib.colors import to_hex
 
-from basins.cube.schema import VOLUME_STATUS
-from basins.cube.variable import MINIMUM
+from basins.cube.variable import MINIMUM, VOLUME_STATUS
 from basins.figures import style
 from basins.figures.explorer_minima import Minima, in_words
 

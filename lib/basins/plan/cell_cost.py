@@ -2,9 +2,19 @@
 
 import numpy as np
 
-from basins.plan.cost import TRAIN, Array, rays_counts, train_counts
+from basins.plan.cost import (
+    ESTIMATE,
+    GRADIENT,
+    TRAIN,
+    Array,
+    estimate_counts,
+    evaluations,
+    rays_counts,
+    train_counts,
+)
 from basins.plan.networks import job_network
 from basins.study import jobs
+from basins.study.curves import KINDS, TRAINED, joins
 from basins.study.recipes import kept_epochs
 from basins.study.schema import Study
 
@@ -23,9 +33,31 @@ def points_placed(study: Study) -> int:
     return minima * sum(1 + len(kept_epochs(recipe)) for recipe in study.recipes.values())
 
 
-def counts(study: Study, cell: jobs.Cell, verb: str) -> Array:
-    """Return what a verb does with a cell, in the counts of what it is priced as."""
+def basins_of_curves(study: Study) -> int:
+    """Return around how many points of two minima's curves volumes are measured, ends once."""
+    asked = study.measure.curves
+    return len(KINDS) * (asked.volume_points - 2) + 2 if asked and asked.volume_points else 0
+
+
+def counts(
+    study: Study,
+    cell: jobs.Cell,
+    verb: str,
+    per_ray: tuple[float, float] = (0.0, 0.0),
+    at_worst: bool = False,
+) -> Array:
+    """Return what a verb does with a cell, in the counts of what it is priced as.
+
+    Parameters
+    ----------
+    study, cell, verb
+        The cell.
+    per_ray, at_worst
+        As of `basins.plan.cost.counts`, of verbs that solve radii.
+    """
     network, facts = job_network(study, cell)
+    if verb == "curves":
+        return _curve_counts(study, cell, per_ray, at_worst)
     if verb == "size_planes":
         points = study.measure.size_planes.points if study.measure.size_planes else 0
         # As of any plane: a line is an anchor and a ray, each with half of the points.
@@ -35,4 +67,31 @@ def counts(study: Study, cell: jobs.Cell, verb: str) -> Array:
     counted = train_counts(network, 1, 0, points * facts.num_test, 0, 1)
     turned = SVD * points**2 * network.num_parameters
     counted[TRAIN.index("linear_operations")] += turned + NEIGHBOR_OPERATIONS * points
+    return counted
+
+
+def _curve_counts(
+    study: Study, cell: jobs.Cell, per_ray: tuple[float, float], at_worst: bool
+) -> Array:
+    """Return the counts of `ESTIMATE` that training and measuring along curves takes."""
+    network, facts = job_network(study, cell)
+    asked, volume = study.measure.curves, study.measure.volume
+    assert asked is not None
+    points, examples = 0.0, 0.0
+    for join in joins(study, cell):
+        size = join.train_size
+        trained = GRADIENT * len(TRAINED) * asked.epochs * asked.draws
+        along = len(KINDS) * asked.points
+        # Losses once, and errors on both sets.
+        points += trained + 3 * along
+        examples += trained * size + along * (study.landscape_sizes[-1] + size + facts.num_test)
+        is_everywhere = at_worst or volume.threshold_kind == "excess"
+        sizes = [m for m in study.landscape_sizes if is_everywhere or m <= size]
+        in_each = evaluations(len(sizes), len(volume.thresholds), per_ray)
+        rays = basins_of_curves(study) * asked.directions
+        points += rays * float(in_each.max(initial=0))
+        examples += rays * float(in_each @ np.diff([0, *sizes]))
+    counted = estimate_counts(network, points, examples)
+    # No point is moved by a shape.
+    counted[ESTIMATE.index("shape_operations")] = 0
     return counted

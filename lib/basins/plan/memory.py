@@ -2,6 +2,8 @@
 
 import math
 
+from basins.cube.axes import axes
+from basins.cube.curve_table import curve_axes, curve_table
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
 from basins.cube.variable import MINIMUM, Variable
@@ -14,6 +16,7 @@ from basins.flatness.of_minima import num_nodes
 from basins.plan import cell_cost, cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
+from basins.study.curves import TRAINED
 from basins.study.recipes import kept_epochs, trained_on
 from basins.study.schema import Study
 from basins.training import schedules
@@ -35,7 +38,13 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             # Points, centred, and turned.
             points = 3 * 8.0 * cell_cost.points_placed(study) * network.num_parameters
             return 2.25 * facts.num_bytes + points
-        return _rays_bytes(study, network, facts, 1) + result_bytes(study, job, verb)
+        held = _rays_bytes(study, network, facts, 1) + result_bytes(study, job, verb)
+        if verb == "curves" and study.measure.curves:
+            # Of each curve ends, bend and its moments; of each position a point, a gradient, both
+            # again in single precision.
+            rows = len(TRAINED) * (study.measure.curves.draws + 6)
+            held += 24.0 * rows * network.num_parameters
+        return held
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
     if verb == "volume":
@@ -115,6 +124,8 @@ def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
         if verb == "size_planes" and study.measure.size_planes:
             points = study.measure.size_planes.points
             numbers = cell_cost.planes_charted(study) * len(study.landscape_sizes) * points**2
+        if verb == "curves":
+            numbers = _curve_numbers(study)
         return frame_bytes(study, verb) + 4.0 * numbers
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
@@ -152,11 +163,21 @@ def explorer_bytes(study: Study) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
-    if verb in {"planes", "boundaries", "trajectories", "minefield", "size_planes"}:
+    if verb in {"planes", "boundaries", "trajectories", "minefield", "size_planes", "curves"}:
         return FILE_BYTES
     if verb != "flatness":
         return 0.0
     return FILE_BYTES + VARIABLE_BYTES * len(_flatness_variables(study))
+
+
+def _curve_numbers(study: Study) -> int:
+    """Return how many numbers of four bytes a cell's curves have; numbers of eight are two."""
+    sizes = {dim: len(labels) for dim, labels in (axes(study) | curve_axes(study)).items()}
+    return sum(
+        math.prod(sizes[dim] for dim in variable.dims[2:])
+        * (2 if variable.dtype == "float64" else 1)
+        for variable in curve_table(study).values()
+    )
 
 
 def _flatness_variables(study: Study) -> list[Variable]:

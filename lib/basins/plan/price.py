@@ -28,6 +28,7 @@ LEAST_MINUTES = {
     "trajectories": 10,
     "minefield": 10,
     "size_planes": 10,
+    "curves": 10,
     "cube": 10,
     "figure": 10,
     "explorer": 10,
@@ -50,6 +51,7 @@ ON_GPU = (
     "trajectories",
     "minefield",
     "size_planes",
+    "curves",
 )
 # Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
 PRICED_AS = {
@@ -60,6 +62,7 @@ PRICED_AS = {
     "trajectories": "rays",
     "minefield": "train",
     "size_planes": "rays",
+    "curves": "estimate",
 }
 
 
@@ -118,7 +121,7 @@ class Pricer:
     ) -> tuple[float, float, float]:
         prices = self.cpu if verb == "volume" else self.compute
         if isinstance(job, jobs.Cell):
-            counted = cell_cost.counts(self.study, job, verb)
+            counted = cell_cost.counts(self.study, job, verb, prices.per_ray, at_worst)
         else:
             counted = cost.counts(self.study, job, verb, prices.per_ray, at_worst)
         priced = PRICED_AS.get(verb, verb)

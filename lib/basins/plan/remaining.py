@@ -6,6 +6,7 @@ from typing import Any
 
 from basins.cube import stale
 from basins.study import figure_names, fingerprints, jobs
+from basins.study.curves import joined
 from basins.study.load import load_study
 from basins.study.schema import Study, StudyError
 
@@ -42,6 +43,7 @@ KEYS = {
         "measure.size_planes",
         "measure.volume.dtype",
     ),
+    "curves": (*RAYS_KEYS, "train_sizes", "seeds", "measure.curves"),
     "minefield": (*TRAIN_KEYS, "study", "train_sizes", "seeds", "measure.minefield"),
 }
 
@@ -100,10 +102,8 @@ def remaining(study: Study) -> Remaining:
                 blocks[verb][job] = reason
                 above = f"{verb} is done"
     for cell in jobs.cells(study):
-        ready = (job for job in jobs.minima_of_cell(study, cell) if job in blocks["train"])
-        above = "train is done" if any(ready) else ""
         for verb in jobs.cell_verbs(study):
-            reason = _reason(study, cell, verb, changed) or above
+            reason = _reason(study, cell, verb, changed) or _made_again(study, cell, verb, blocks)
             if reason:
                 blocks[verb][cell] = reason
     is_same = not any(blocks.values())
@@ -115,6 +115,19 @@ def remaining(study: Study) -> Remaining:
     is_animated = figure_names.is_animated(study)
     has_animation = has_cube and (not is_animated or jobs.animation_file(study).is_file())
     return Remaining(blocks, fetched, has_cube, missing, has_explorer, has_animation)
+
+
+def _made_again(
+    study: Study, cell: jobs.Cell, verb: str, blocks: dict[str, dict[jobs.Job | jobs.Cell, str]]
+) -> str:
+    """Return the reason if minima that a cell's verb looks at are made; '' if all are there."""
+    behind = jobs.minima_of_cell(study, cell)
+    if verb == "curves":
+        behind = joined(study, cell)
+    for made in ("train", "transform"):
+        if any(job in blocks.get(made, {}) for job in behind):
+            return f"{made} is done"
+    return ""
 
 
 def _has_figure(study: Study, name: str) -> bool:

@@ -39,6 +39,10 @@ def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
     }
     if verb != "minefield":
         facts["landscapes"] = [study.landscape_sizes, study.measure.volume.dtype]
+    if verb == "curves":
+        volume = study.measure.volume
+        kept = ("thresholds", "threshold_kind", "coordinates", "bias_scale", "r_max", "scan_points")
+        facts["volume"] = [getattr(volume, key) for key in kept]
     return facts
 
 

@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from basins.study.keys import Strict
 from basins.study.measure_keys import (
     BoundaryMeasure,
+    CurveMeasure,
     FlatnessOptions,
     Measure,
     MinefieldMeasure,
@@ -32,9 +33,10 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Flatness", FlatnessOptions, "measure.flatness_options."),
     ("Planes", PlaneMeasure, "measure.planes."),
     ("Boundaries", BoundaryMeasure, "measure.boundaries."),
-    ("Minefield", MinefieldMeasure, "measure.minefield."),
+    ("The minefield", MinefieldMeasure, "measure.minefield."),
     ("Paths of training", TrajectoryMeasure, "measure.trajectories."),
     ("Planes through three minima", SizePlaneMeasure, "measure.size_planes."),
+    ("Curves between minima", CurveMeasure, "measure.curves."),
 ]
 
 HEAD = """# Studies

@@ -206,7 +206,12 @@ def verbs_of(study: Study, job: Job) -> tuple[str, ...]:
 
 def cell_verbs(study: Study) -> tuple[str, ...]:
     """Return the verbs that a study's cells go through, once their minima are there."""
-    asked = {"minefield": study.measure.minefield, "size_planes": study.measure.size_planes}
+    measure = study.measure
+    asked = {
+        "minefield": measure.minefield,
+        "size_planes": measure.size_planes,
+        "curves": measure.curves,
+    }
     return tuple(verb for verb, measure in asked.items() if measure)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
+from basins.study.curves import check_curves
 from basins.study.jobs import path_name
 from basins.study.recipes import check_recipes
 from basins.study.schema import Study, StudyError
@@ -155,6 +156,7 @@ def _check(study: Study) -> None:
             "is a point of its plane"
         )
     check_paths(study)
+    check_curves(study)
     if study.measure.boundaries:
         for name in study.datasets:
             entry = resolve.dataset_entry(name)

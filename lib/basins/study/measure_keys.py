@@ -161,6 +161,36 @@ class SizePlaneMeasure(Strict):
     )
 
 
+class CurveMeasure(Strict):
+    """Curves between two minima of one model, data set and train size."""
+
+    pairs: Annotated[
+        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)
+    ] = Field(
+        description="recipes whose minima are joined, such as `[[clean, clean], [clean, bad]]`: of "
+        "two recipes, or of transforms of theirs, minima of one seed; of one, those of a seed and "
+        "the next, trained on the same examples (`subset_seed`)"
+    )
+    points: Annotated[int, Field(ge=3, le=1001)] = Field(
+        default=61, description="positions on a curve, odd, so that a corner is one of them"
+    )
+    epochs: Positive = Field(
+        default=200, description="steps of Adam on a bend, each on the whole training subset"
+    )
+    learning_rate: PositiveFloat = Field(
+        default=0.01, description="of the first step; it falls to 0 as a cosine"
+    )
+    draws: Positive = Field(
+        default=4, description="random positions of a step, one in each of as many equal parts"
+    )
+    volume_points: Annotated[int, Field(ge=2, le=1001)] | None = Field(
+        default=7,
+        description="positions around which volumes are measured, by rays, with the thresholds and "
+        "coordinates of `measure.volume`; null: none",
+    )
+    directions: Positive = Field(default=100, description="rays of each of these volumes")
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -199,4 +229,9 @@ class Measure(Strict):
     size_planes: SizePlaneMeasure | None = Field(
         default=None,
         description="losses in the plane through minima of three train sizes; default: none",
+    )
+    curves: CurveMeasure | None = Field(
+        default=None,
+        description="losses, errors and volumes along curves between minima: the straight line, a "
+        "Bezier curve and a polygon of one bend, trained; default: none",
     )

@@ -1,6 +1,7 @@
 """What each verb of the command line does: one workflow job a function."""
 
 from basins.verbs.charting import boundaries, planes
+from basins.verbs.connecting import curves
 from basins.verbs.estimating import estimate
 from basins.verbs.gathering import minefield
 from basins.verbs.measuring import rays, volume
@@ -18,6 +19,7 @@ __all__ = [
     "calibrate",
     "check",
     "cube",
+    "curves",
     "estimate",
     "explore",
     "fetch",
