@@ -28,7 +28,7 @@ demo: $(READY) ## Run a study (STUDY=config/demo.yaml) and say where its results
 	$(ALONE) snakemake --nolock --cores $(CORES) --configfile $(STUDY)
 	$(ALONE) snakemake --nolock --configfile $(STUDY) --report $(RESULTS)/report.html
 	@basins show $(RESULTS)/cube.nc
-	@printf '\ncube     %s\nfigures  %s\nreport   %s\n' $(RESULTS)/cube.nc $(RESULTS)/figures $(RESULTS)/report.html
+	@printf '\ncube     %s\nfigures  %s\nexplorer %s\nreport   %s\n' $(RESULTS)/cube.nc $(RESULTS)/figures $(RESULTS)/explorer.html $(RESULTS)/report.html
 
 test: $(READY) ## Run the test suite
 	python -m pytest --numprocesses 2 --dist loadgroup -m "not long" --doctest-modules lib tests --ignore tests/slurm

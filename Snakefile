@@ -27,6 +27,10 @@ rule all:
         figures=expand(
             jobs.figure_file(STUDY, "{name}", "png"), name=figure_names.figures(STUDY)
         ),
+        explorer=jobs.explorer_file(STUDY),
+        animation=(
+            [jobs.animation_file(STUDY)] if figure_names.is_animated(STUDY) else []
+        ),
     params:
         summary=lambda wildcards: summary(),
     message:

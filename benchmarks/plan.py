@@ -47,11 +47,15 @@ def main() -> None:
     pairs += [("cube", pricer.cube(), jobs.benchmark_file(study, "cube", "all"))]
     pairs += [
         ("figure", pricer.figure(), jobs.benchmark_file(study, "figure", name))
-        for name in figure_names.FIGURES
+        for name in figure_names.figures(study)
     ]
+    pairs += [("explorer", pricer.explorer(), jobs.benchmark_file(study, "explorer", "all"))]
+    if figure_names.is_animated(study):
+        path = jobs.benchmark_file(study, "animation", "landscape")
+        pairs.append(("animation", pricer.animation(), path))
     rows: list[dict[str, object]] = []
     totals = [0.0, 0.0]
-    for rule in (*jobs.verbs(study), "cube", "figure"):
+    for rule in dict.fromkeys(rule for rule, _, _ in pairs):
         listed = [(price, measured(path)) for verb, price, path in pairs if verb == rule]
         foretold = sum(price[0] for price, _ in listed)
         taken = sum(seconds for _, (seconds, _) in listed)

@@ -13,6 +13,8 @@ import pytest
 import torch
 import yaml
 
+from basins.study import jobs
+
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "Makefile", "environment.yml", "requirements.lock", "pyproject.toml"]
 FOLDERS = ["workflow", "config", "profiles", "tests/studies"]
@@ -135,6 +137,33 @@ def study_file(tmp_path, monkeypatch):
 @pytest.fixture
 def checkout(tmp_path):
     return Checkout(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def swiss_roll_cube(tmp_path_factory):
+    """Return the cube of a study with boundaries, planes and spectra; one recipe diverges."""
+    from by_hand import run_study
+
+    adam = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 200}
+    adam["loss"] = "binary_cross_entropy"
+    wild = adam | {"optimizer": "sgd", "learning_rate": 1e30}
+    mapping = yaml.safe_load((ROOT / "tests/studies/tiny.yaml").read_text()) | {
+        "datasets": ["swiss-roll"],
+        "seeds_per_job": 2,
+        "recipes": {"adam": adam, "wild": wild},
+        "measure": {
+            "volume": {"directions": 12, "thresholds": [0.3, 0.6]},
+            "boundaries": {"points": 21},
+            "planes": {"points": 11},
+            "flatness": ["spectrum", "norms"],
+        },
+    }
+    folder = tmp_path_factory.mktemp("swiss-roll")
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(mapping))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder / jobs.cube_file(run_study(path))
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ VERBS = {
     "curves": "train curves between minima of a model and data set, and measure along them",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
+    "explore": "write a page of a study for a browser: minima to filter and click, figures",
+    "animate": "write an animation of the loss in a plane as the landscape grows",
     "show": "print a readable summary of a cube",
     "rank": "rank the measures of a cube by how they go with the generalization gap",
     "plan": "say what is left of a study and what it will cost: jobs, hours, memory, bytes",
@@ -93,6 +95,23 @@ def build_parser() -> argparse.ArgumentParser:
     figure.add_argument(
         "--threshold", type=float, help="threshold to draw (default: the cube's middle one)"
     )
+    explore = verb("explore")
+    add(explore, "--cube", "--output")
+    explore.add_argument("--figures", type=Path, help="folder of the study's PNG figures")
+    explore.add_argument(
+        "--captions", type=Path, help="file of their captions (workflow/report/figure.rst)"
+    )
+    animate = verb("animate")
+    add(animate, "--cube", "--output")
+    animate.add_argument(
+        "--threshold", type=float, help="threshold to draw (default: the cube's middle one)"
+    )
+    for name in ("model", "dataset", "recipe"):
+        animate.add_argument(f"--{name}", help=f"{name} of the minimum (default: the first)")
+    animate.add_argument(
+        "--train-size", type=int, help="examples it was trained on (default: the most)"
+    )
+    animate.add_argument("--seed", type=int, help="seed of the minimum (default: the first)")
     show = verb("show")
     show.add_argument("cube", type=Path, help="cube of a study, or one of its job files")
     rank = verb("rank")

@@ -176,7 +176,7 @@ def test_study_runs_on_the_gpus_it_asks_for_and_needs_nothing_after_that(folder,
             nodes[rule].add(node)
     assert nodes == {"train": {"node2"}, "rays": {"node1"}}
     logs = {path.name for path in (folder.folder / "results/tiny/logs").iterdir()}
-    assert logs == {"fetch", "train", "rays", "volume", "cube", "figure"}
+    assert logs == {"fetch", "train", "rays", "volume", "cube", "figure", "explorer"}
     status, output = folder.run(
         "snakemake", "--profile", "slurm", "--dry-run", "--configfile", "tests/studies/tiny.yaml"
     )

@@ -1,5 +1,7 @@
 """Losses in planes of a study: computed by the verb, resumed, merged, drawn."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -7,12 +9,14 @@ import torch
 import xarray as xr
 from by_hand import failing, run, run_study
 from killing import KilledError, kill_at_save
+from PIL import Image
 
 from basins.cube.axes import grid_axis
 from basins.cube.read import has_group, open_cube, open_group
 from basins.cube.schema import validate
 from basins.datasets import digits
 from basins.datasets.subsets import order
+from basins.figures import landscape_animation
 from basins.landscape.li2018planes import filter_normalized
 from basins.models.functional import Network, build
 from basins.plan import memory
@@ -25,7 +29,7 @@ def asking(**planes):
     return {"volume": VOLUME | {"dtype": "float64"}, "planes": planes}
 
 
-def test_the_cube_holds_losses_of_the_plane(study_file):
+def test_the_cube_holds_losses_of_the_plane(study_file, monkeypatch):
     study = run_study(study_file(measure=asking(points=5, extent=0.5)))
     path = jobs.cube_file(study)
     data = digits.load()
@@ -64,6 +68,26 @@ def test_the_cube_holds_losses_of_the_plane(study_file):
         assert written / 1.5 < memory.result_bytes(study, job, "planes") < 1.5 * written
     for name in ("loss_planes", "loss_surfaces", "loss_lines"):
         run("figure", "--cube", path, "--name", name, "--png", "a.png", "--pdf", "a.pdf")
+    monkeypatch.setattr(landscape_animation, "HELD", 1)
+    run("animate", "--cube", path, "--output", "a.gif", "--seed", 1, "--train-size", 20)
+    with Image.open("a.gif") as image:
+        # One frame for either landscape, and those between.
+        assert image.n_frames == 2 + landscape_animation.EASED
+
+
+def test_an_animation_of_nothing_is_one_sentence(study_file, capsys):
+    path = study_file(train_sizes=[20], seeds=1, measure=asking(points=3))
+    cube = jobs.cube_file(run_study(path))
+    said = failing(capsys, "animate", "--cube", cube, "--output", "a.gif")
+    assert "landscape_sizes: the cube has one, 20; an animation needs two or more" in said
+    said = failing(capsys, "animate", "--cube", cube, "--output", "a.mp4")
+    assert "--output: 'a.mp4' must end in .gif; animations are GIFs" in said
+    said = failing(capsys, "animate", "--cube", "absent.nc", "--output", "a.gif")
+    assert "absent.nc: there is no such file" in said
+    cube = jobs.cube_file(run_study(study_file(study="plain", train_sizes=[20], seeds=1)))
+    said = failing(capsys, "animate", "--cube", cube, "--output", "a.gif")
+    assert "cube.nc: has no group /planes; the study did not ask for what it holds" in said
+    assert not Path("a.gif").exists()
 
 
 @pytest.mark.parametrize("extent", [0.9, 0.7, 1.0])

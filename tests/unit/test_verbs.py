@@ -15,6 +15,7 @@ from by_hand import failing, run, run_study
 
 from basins import device
 from basins.cube.read import open_cube
+from basins.cube.variable import VOLUME_STATUS
 from basins.progress import progress
 from basins.study import jobs
 from basins.training import checkpoint
@@ -447,3 +448,22 @@ def test_own_data_that_are_no_images_are_not_augmented(study_file, tmp_path, cap
         run_study(path)
     sentence = "recipes.some.augmentation: an input of flat:data has shape (3,); only images"
     assert sentence in capsys.readouterr().err
+
+
+def test_estimators_mark_a_training_that_diverged(study_file):
+    recipes = {
+        "adam": {"optimizer": "adam", "learning_rate": 0.02, "epochs": 10},
+        "wild": {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 10},
+    }
+    volume = {
+        "estimators": ["rays", "laplace", "importance"],
+        "directions": 12,
+        "thresholds": [9.0],
+    }
+    keys = {"models": ["mlp-3"], "train_sizes": [20], "seeds": 2, "seeds_per_job": 2}
+    study = run_study(study_file(**keys, recipes=recipes, measure={"volume": volume}))
+    with open_cube(jobs.cube_file(study)) as cube:
+        found = cube.volume_status.sel(recipe="wild")
+        assert (found == VOLUME_STATUS.index("minimum_above_threshold")).all()
+        assert cube.log_volume.sel(recipe="wild").isnull().all()
+        assert cube.log_volume.sel(recipe="adam").notnull().all()

@@ -44,6 +44,11 @@ def test_run_writes_cube_figures_report_and_study(tiny_run):
     report = (results / "report.html").read_text(encoding="utf-8")
     for words in ("How many nats each minimum", "learning_rate: 0.02", "train_sizes: [20, 60]"):
         assert words in report
+    explorer = (results / "explorer.html").read_text(encoding="utf-8")
+    assert "How many nats each minimum" in explorer
+    assert explorer.count('src="data:image/png;base64,') == sum(
+        name.endswith(".png") for name in names
+    )
     assert "threshold_kind" in (results / "study.yaml").read_text()
     assert not (results / "checkpoints").exists() or not list(
         (results / "checkpoints").rglob("*.pt")

@@ -10,7 +10,7 @@ HEAD = """# Results
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
 `volumes/`, if the study names them `estimates/`, `flatness/`, `planes/`, `boundaries/` and
 `trajectories/` (one file a job), `minefield/`, `size_planes/` and `curves/` (one file a model and
-data set), `cube.nc`, `figures/`, `report.html`, `logs/`, `benchmarks/`.
+data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from basins.datasets.subsets import Data
-from basins.study.resolve import DATASETS, dataset_loader
+from basins.study.resolve import dataset_entry, dataset_loader
 
 
 def load(name: str, root: Path | None = None) -> Data:
@@ -27,7 +27,7 @@ def load(name: str, root: Path | None = None) -> Data:
         In one sentence, if the data set is missing or malformed.
     """
     loader = dataset_loader(name)
-    if name in DATASETS:
+    if dataset_entry(name) is not None:
         return _checked(loader(root))
     found = loader()
     if not isinstance(found, Data):

@@ -32,11 +32,7 @@ def _panel(axis: Axes, part: xr.Dataset, size: int, levels: np.ndarray) -> None:
         style.say_nothing_measured(axis)
         return
     own = float(losses.sel(x=0, y=0))
-    height = of_planes.bound(part, part.threshold.item(), own)
-    of_planes.contours(axis, losses.x.values, losses.y.values, losses.values, levels, height)
-    axis.plot(0, 0, "+", color="black")
-    axis.set_xlabel("first direction (filter norms)")
-    axis.set_ylabel("second direction")
+    contours(axis, losses, levels, of_planes.bound(part, part.threshold.item(), own))
     axis.text(
         0.03,
         0.03,
@@ -45,3 +41,12 @@ def _panel(axis: Axes, part: xr.Dataset, size: int, levels: np.ndarray) -> None:
         fontsize=7,
         bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0},
     )
+
+
+def contours(axis: Axes, losses: xr.DataArray, levels: np.ndarray, height: float) -> None:
+    """Draw losses (y, x) between levels, red where they are `height`, a cross at the minimum."""
+    x, y = losses.x.values, losses.y.values
+    of_planes.contours(axis, x, y, losses.values, levels, height)
+    axis.plot(0, 0, "+", color="white")
+    axis.set_xlabel("first direction (filter norms)")
+    axis.set_ylabel("second direction")

@@ -30,11 +30,16 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
 
 
 def _panel(axis: Axes, part: xr.Dataset, size: int, bounds: tuple[float, float]) -> None:
-    solid: Any = axis  # of three dimensions
     losses = part.plane_loss.sel(train_size=size, landscape_size=size).isel(seed=0)
     if bool(losses.isnull().any()):
         style.say_nothing_measured(axis)
         return
+    surface(axis, losses, bounds)
+
+
+def surface(axis: Axes, losses: xr.DataArray, bounds: tuple[float, float]) -> None:
+    """Draw losses (y, x) as a surface over the plane, whose height ends at the bounds."""
+    solid: Any = axis  # of three dimensions
     low, high = np.log10(bounds)
     x, y = np.meshgrid(losses.x.values, losses.y.values)
     height = np.log10(np.clip(losses.values, *bounds))

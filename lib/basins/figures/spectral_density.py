@@ -45,9 +45,7 @@ def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:
         return
     scale = _scale(part)
     density = spectral_density(nodes, WIDTH, scale=scale, prefix=prefix).density.mean("seed")
-    slope = np.sqrt(density.value**2 + scale**2)
-    single = 1 / (float(part.num_parameters) * nodes.sizes["seed"] * np.sqrt(2 * np.pi) * WIDTH)
-    density = density.where(density * slope > FAINTEST * single)
+    density = without_tails(density, scale, int(part.num_parameters) * nodes.sizes["seed"])
     sizes = part.train_size.values
     for index, (size, color) in enumerate(zip(sizes, style.colors(len(sizes)), strict=True)):
         line = style.LINES[index % len(style.LINES)]
@@ -60,6 +58,13 @@ def _panel(axis: Axes, part: xr.Dataset, prefix: str) -> None:
     axis.set_xlabel("eigenvalue (nat per squared unit)")
     axis.set_ylabel("density (share per unit of eigenvalue)")
     axis.legend(title="train size", title_fontsize=7.5)
+
+
+def without_tails(density: xr.DataArray, scale: float, num_eigenvalues: int) -> xr.DataArray:
+    """Return a density of so many eigenvalues, NaN where there is less than a bump of one."""
+    slope = np.sqrt(density.value**2 + scale**2)
+    single = 1 / (num_eigenvalues * np.sqrt(2 * np.pi) * WIDTH)
+    return density.where(density * slope > FAINTEST * single)
 
 
 def _scale(part: xr.Dataset) -> float:

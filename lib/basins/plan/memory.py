@@ -8,6 +8,7 @@ from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
 from basins.cube.variable import MINIMUM, Variable
 from basins.device import MAX_BYTES, rays_together
+from basins.figures import explorer_room as room
 from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
@@ -25,6 +26,7 @@ from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
 
+SCRIPT_BYTES, DETAIL_BYTES = 2.5e6, 1e4  # of a page without minima; of one's curve and lines
 FILE_BYTES, VARIABLE_BYTES = 2e4, 1.5e3  # of a file without numbers, and of a variable's attributes
 
 
@@ -146,6 +148,17 @@ def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     if verb == "rays":
         return seeds * (8.0 + 2 + 8) * cells * volume.directions
     return seeds * 8.0 * cells * 10 * max(1, len(jobs.asking_estimators(study)))
+
+
+def explorer_bytes(study: Study) -> float:
+    """Return the bytes of the page for a browser, its figures left out."""
+    volume, measure = study.measure.volume, study.measure
+    minima = min(sum(len(job.seeds) for job in jobs.expand(study)), room.MOST_MINIMA)
+    cells = len(study.landscape_sizes) * len(volume.thresholds) * len(volume.estimators)
+    grids = 4 * room.MOST_POINTS**2 * sum(map(bool, (measure.planes, measure.boundaries)))
+    each = room.ON_PAGE * (grids + DETAIL_BYTES)
+    volumes = min(room.ON_PAGE * 8 * 6 * cells * minima, room.MOST_VOLUME_BYTES)
+    return SCRIPT_BYTES + volumes + min(each * minima, room.MOST_DETAIL_BYTES)
 
 
 def frame_bytes(study: Study, verb: str) -> float:

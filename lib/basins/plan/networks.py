@@ -17,7 +17,7 @@ from basins.models.linear_start import linear_start
 from basins.models.mlp import layer_widths
 from basins.rays.torch_path import is_kept
 from basins.study import jobs
-from basins.study.resolve import DATASETS
+from basins.study.resolve import dataset_entry
 from basins.study.schema import Study
 
 
@@ -105,8 +105,8 @@ class DataFacts:
 @functools.cache
 def data_facts(name: str, root: str | None = None) -> DataFacts:
     """Return the sizes of a data set; a user's own is loaded for that, a known one is not."""
-    if name in DATASETS:
-        entry = DATASETS[name]
+    entry = dataset_entry(name)
+    if entry is not None:
         return DataFacts(entry.num_train, entry.num_test, entry.num_classes, entry.input_shape)
     data = datasets.load(name, Path(root) if root else None)
     return DataFacts(len(data.targets), len(data.test_targets), data.num_classes, data.input_shape)

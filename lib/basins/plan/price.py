@@ -5,11 +5,12 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from basins.figures.explorer_room import MOST_MINIMA, ON_PAGE
 from basins.plan import calibration, cell_cost, cost, memory, networks
 from basins.plan.calibration import Calibration
 from basins.plan.remaining import Remaining
 from basins.plan.request import Request, request
-from basins.study import jobs
+from basins.study import figure_names, jobs
 from basins.study.schema import Study
 
 # CUDA's own libraries, on a machine where no job of it was ever measured.
@@ -30,7 +31,15 @@ LEAST_MINUTES = {
     "curves": 10,
     "cube": 10,
     "figure": 10,
+    "explorer": 10,
+    "animation": 10,
 }
+# What comes after all job blocks, in order.
+ENDS = ("cube", "figure", "explorer", "animation")
+# Of the page for a browser beside what a figure takes: its own, a minimum's, copies in memory.
+PAGE_SECONDS, MINIMUM_SECONDS, PAGE_COPIES = 1.5, 0.01, 8
+# What one landscape of an animation takes: of a figure's time, and to keep its frames.
+ANIMATED_FIGURES, ANIMATED_BYTES = 0.6, 1.5e7
 ON_GPU = (
     "train",
     "transform",
@@ -144,6 +153,29 @@ class Pricer:
         """Return seconds, peak bytes and result bytes of one figure."""
         return self.cpu.start_seconds["figure"], self.cpu.start_bytes["figure"], 2e5
 
+    def explorer(self) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of the page for a browser."""
+        # It starts as a figure does: the cube is opened, drawing is imported.
+        seconds, peak, picture = self.figure()
+        minima = min(sum(len(job.seeds) for job in jobs.expand(self.study)), MOST_MINIMA)
+        written = memory.explorer_bytes(self.study)
+        written += ON_PAGE * picture * len(figure_names.figures(self.study))
+        return (
+            seconds + PAGE_SECONDS + MINIMUM_SECONDS * minima,
+            peak + PAGE_COPIES * written,
+            written,
+        )
+
+    def animation(self) -> tuple[float, float, float]:
+        """Return seconds, peak bytes and result bytes of the animation."""
+        seconds, peak, written = self.figure()
+        landscapes = len(self.study.landscape_sizes)
+        return (
+            seconds * (1 + ANIMATED_FIGURES * landscapes),
+            peak + ANIMATED_BYTES * landscapes,
+            written * landscapes,
+        )
+
     def fetch(self, dataset: str) -> tuple[float, float, float]:
         """Return seconds, peak bytes and result bytes of checking a data set that is there."""
         num_bytes = networks.data_facts(dataset, self.study.data_root).num_bytes
@@ -151,9 +183,9 @@ class Pricer:
         return seconds, self.cpu.start_bytes["fetch"] + 2.25 * num_bytes, 500.0
 
     def request(self, verb: str, job: jobs.Job | jobs.Cell | None = None) -> Request:
-        """Return what to ask a cluster for; `cube` and `figure` have no job block."""
+        """Return what to ask a cluster for; those of `ENDS` have no job block."""
         if job is None:
-            seconds, peak, _ = self.cube() if verb == "cube" else self.figure()
+            seconds, peak, _ = getattr(self, verb)()
         else:
             seconds, peak, _ = self.job(job, verb, at_worst=True)
         is_unknown = self.study.device != "cpu" and self.compute.kind == "cpu"
@@ -163,7 +195,7 @@ class Pricer:
 
     def largest(self, verb: str) -> Request:
         """Return what covers every job of a rule."""
-        if verb in {"cube", "figure"}:
+        if verb in ENDS:
             return self.request(verb)
         if verb not in self._largest:
             if verb in jobs.cell_verbs(self.study):
@@ -194,7 +226,10 @@ def rule_prices(pricer: Pricer, left: Remaining, on_gpu: bool) -> list[RulePrice
         *((verb, [pricer.job(job, verb) for job in left.blocks[verb]]) for verb in left.blocks),
         ("cube", [] if left.has_cube else [pricer.cube()]),
         ("figure", [pricer.figure() for _ in left.figures]),
+        ("explorer", [] if left.has_explorer else [pricer.explorer()]),
     ]
+    if figure_names.is_animated(pricer.study):
+        parts.append(("animation", [] if left.has_animation else [pricer.animation()]))
     return [
         RulePrice(
             rule=rule,
@@ -237,7 +272,7 @@ def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
 def ends(prices: list[RulePrice]) -> tuple[float, float]:
     """Return the seconds before the first and after the last job block."""
     longest = {price.rule: price.longest for price in prices}
-    return longest["fetch"], longest["cube"] + longest["figure"]
+    return longest["fetch"], sum(longest.get(rule, 0.0) for rule in ENDS)
 
 
 def wall_seconds(

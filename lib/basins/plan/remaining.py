@@ -59,15 +59,21 @@ class Remaining:
     datasets
         Data sets to be fetched.
     has_cube
-        Whether the cube and all figures are there and nothing above them is done again.
+        Whether the cube is there and nothing above it is done again.
     figures
         Figures to be drawn.
+    has_explorer
+        Whether the page for a browser is there and no figure on it is drawn again.
+    has_animation
+        Whether the animation is there, as the cube is, or the study has none.
     """
 
     blocks: dict[str, dict[jobs.Job | jobs.Cell, str]]
     datasets: list[str]
     has_cube: bool
     figures: list[str]
+    has_explorer: bool
+    has_animation: bool
 
     def reasons(self, verb: str) -> dict[str, int]:
         """Return how many jobs of a verb are done again for each reason."""
@@ -105,7 +111,10 @@ def remaining(study: Study) -> Remaining:
     missing = [
         name for name in figure_names.figures(study) if not has_cube or not _has_figure(study, name)
     ]
-    return Remaining(blocks, fetched, has_cube, missing)
+    has_explorer = not missing and jobs.explorer_file(study).is_file()
+    is_animated = figure_names.is_animated(study)
+    has_animation = has_cube and (not is_animated or jobs.animation_file(study).is_file())
+    return Remaining(blocks, fetched, has_cube, missing, has_explorer, has_animation)
 
 
 def _made_again(

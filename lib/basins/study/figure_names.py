@@ -1,5 +1,6 @@
 """Which figures there are, and which of them a study is drawn as."""
 
+from basins.study.resolve import is_thin_circles
 from basins.study.schema import Study
 from basins.study.transform import parse_transform
 
@@ -17,6 +18,7 @@ FIGURES = (
     "measures_by_alpha",
     "radial_reparametrization",
     "volume_by_gap",
+    "volume_by_margin",
     "decision_boundaries",
     "minefield",
     "training_paths",
@@ -40,6 +42,7 @@ def figures(study: Study) -> tuple[str, ...]:
         "measures_by_recipe": len(study.recipes) > 1,
         "measures_by_alpha": has_alpha,
         "volume_by_gap": any(recipe.poison for recipe in study.recipes.values()),
+        "volume_by_margin": sum(map(is_thin_circles, study.datasets)) > 1,
         "decision_boundaries": study.measure.boundaries is not None,
         "minefield": study.measure.minefield is not None,
         "training_paths": study.measure.trajectories is not None,
@@ -52,3 +55,8 @@ def figures(study: Study) -> tuple[str, ...]:
         "radial_reparametrization": has_alpha and "spectrum" in measures,
     }
     return tuple(name for name in FIGURES if is_drawn.get(name, True))
+
+
+def is_animated(study: Study) -> bool:
+    """Tell whether a study has an animation: losses in planes in more landscapes than one."""
+    return study.measure.planes is not None and len(study.landscape_sizes) > 1

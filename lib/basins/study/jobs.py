@@ -313,7 +313,22 @@ def cube_file(study: Study) -> Path:
 
 def figure_file(study: Study, name: str, extension: str) -> Path:
     """Return where a figure is written."""
-    return results_folder(study) / "figures" / f"{name}.{extension}"
+    return figures_folder(study) / f"{name}.{extension}"
+
+
+def figures_folder(study: Study) -> Path:
+    """Return the folder of a study's figures."""
+    return results_folder(study) / "figures"
+
+
+def explorer_file(study: Study) -> Path:
+    """Return where the page of a study is written that shows its minima in a browser."""
+    return results_folder(study) / "explorer.html"
+
+
+def animation_file(study: Study) -> Path:
+    """Return where the animation of a growing landscape is written."""
+    return figure_file(study, "landscape", "gif")
 
 
 def log_file(study: Study, verb: str, job_id: str) -> Path:

@@ -131,7 +131,7 @@ def _check(study: Study) -> None:
         resolve.check_depth(name)
     for name in study.datasets:
         resolve.check_dataset(name)
-        entry = resolve.DATASETS.get(name)
+        entry = resolve.dataset_entry(name)
         for key in ("train_sizes", "landscape_sizes"):
             largest = getattr(study, key)[-1]
             if entry and largest > entry.num_train:
@@ -159,7 +159,7 @@ def _check(study: Study) -> None:
     check_curves(study)
     if study.measure.boundaries:
         for name in study.datasets:
-            entry = resolve.DATASETS.get(name)
+            entry = resolve.dataset_entry(name)
             if entry:
                 check_plane_of_inputs(name, entry.input_shape, entry.num_classes)
     for key in ("box_sizes", "perturbations"):

@@ -150,7 +150,7 @@ def _check_augmentation(study: Study, name: str, recipe: Recipe) -> None:
             "both"
         )
     for dataset in study.datasets:
-        entry = resolve.DATASETS.get(dataset)
+        entry = resolve.dataset_entry(dataset)
         if entry:
             check_shape(study, dataset, entry.input_shape)
 
@@ -177,7 +177,7 @@ def _check_poison(study: Study, name: str, recipe: Recipe) -> None:
             "logarithm, and squared_error is none; allowed are wrong_labels and random_labels"
         )
     for dataset in study.datasets:
-        entry = resolve.DATASETS.get(dataset)
+        entry = resolve.dataset_entry(dataset)
         if entry:
             check_held_out(study, dataset, entry.num_train)
 
@@ -240,7 +240,7 @@ def _check_binary(study: Study) -> None:
             "binary_cross_entropy, so every recipe of the study must"
         )
     for name in study.datasets:
-        entry = resolve.DATASETS.get(name)
+        entry = resolve.dataset_entry(name)
         if entry and entry.num_classes != 2:
             raise StudyError(
                 f"recipes.{binary[0]}.loss: binary_cross_entropy needs two classes, "

@@ -40,6 +40,10 @@ DATASETS = {
     "cifar10": DatasetEntry("basins.datasets.images:load_cifar10", 50000, 10, 10000, (3, 32, 32)),
     "svhn": DatasetEntry("basins.datasets.images:load_svhn", 73257, 10, 26032, (3, 32, 32)),
 }
+# Of `circles-<margin>`; the loader takes the name, too.
+THIN_CIRCLES = DatasetEntry("basins.datasets.circles:load_thin", 2000, 2, 4000, (2,))
+# The least is far above what inputs are rounded by; at the largest, rings of one class touch.
+MARGINS = (0.001, 0.2)
 
 # Pattern of a model's name, how people should read it, and its builder.
 MODELS = [
@@ -51,6 +55,7 @@ MODELS = [
     ),
     (r"cnn-(small|large)", "cnn-small, cnn-large", "basins.models.cnn:build"),
     (r"resnet-[1-9]\d*(-noskip)?", "resnet-<depth>[-noskip]", "basins.models.resnet:build"),
+    (r"sharp-rings", "sharp-rings", "basins.models.sharp_rings:build"),
 ]
 
 
@@ -83,10 +88,55 @@ def resolve(target: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]  # what a user's module holds is known at run time
 
 
+def is_thin_circles(name: str) -> bool:
+    """Tell whether `name` has the form ``circles-<margin>``, whatever the margin."""
+    return name.startswith("circles-")
+
+
+def margin_of(name: str) -> float:
+    """Return the margin that ``circles-<margin>`` spells.
+
+    Raises
+    ------
+    StudyError
+        If it is not a number written in the one way that names a data set, or out of range.
+
+    Examples
+    --------
+    >>> margin_of("circles-0.05")
+    0.05
+    """
+    text = name.removeprefix("circles-")
+    low, high = MARGINS
+    # A zero at the end would be a second name of the same data.
+    is_number = re.fullmatch(r"0\.\d*[1-9]", text) is not None
+    if not is_number or not low <= float(text) <= high:
+        raise StudyError(
+            f"datasets: {name!r} cannot be made; its margin must be a decimal from {low} to {high} "
+            "without zeros at the end, as in circles-0.05"
+        )
+    return float(text)
+
+
+def dataset_entry(name: str) -> DatasetEntry | None:
+    """Return what is known of data set `name` before loading it, None for a user's own.
+
+    Raises
+    ------
+    StudyError
+        If it is ``circles-<margin>`` with a margin that is not allowed.
+    """
+    if is_thin_circles(name):
+        margin_of(name)
+        return THIN_CIRCLES
+    return DATASETS.get(name)
+
+
 def check_dataset(name: str) -> None:
     """Raise StudyError unless `name` is a known data set or has the form of a callable's name."""
-    if name not in DATASETS and not is_target(name):
-        raise StudyError(f"datasets: {name!r} is not known{_near(name, list(DATASETS))}")
+    if dataset_entry(name) is None and not is_target(name):
+        known = [*DATASETS, "circles-<margin>"]
+        raise StudyError(f"datasets: {name!r} is not known{_near(name, known)}")
 
 
 def check_model(name: str) -> None:
@@ -106,8 +156,17 @@ def check_depth(name: str) -> None:
 
 
 def dataset_loader(name: str) -> Callable[..., Any]:
-    """Return the loader of data set `name`; StudyError if there is none."""
+    """Return ``load(root) -> Data`` of data set `name`, a user's own without the root.
+
+    Raises
+    ------
+    StudyError
+        If the name is unknown.
+    """
     check_dataset(name)
+    if is_thin_circles(name):
+        load = resolve(THIN_CIRCLES.target)
+        return lambda root=None: load(name, root)
     return resolve(DATASETS[name].target if name in DATASETS else name)
 
 

@@ -7,19 +7,21 @@ from basins.verbs.gathering import minefield
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
-from basins.verbs.reporting import cube, figure, generate, rank, show
+from basins.verbs.reporting import animate, cube, explore, figure, generate, rank, show
 from basins.verbs.spanning import size_planes, trajectories
 from basins.verbs.surveying import flatness
 from basins.verbs.training import train
 from basins.verbs.transforming import transform
 
 __all__ = [
+    "animate",
     "boundaries",
     "calibrate",
     "check",
     "cube",
     "curves",
     "estimate",
+    "explore",
     "fetch",
     "figure",
     "flatness",

@@ -12,9 +12,9 @@ from basins.cube.provenance import Clock
 from basins.progress import progress
 from basins.study import fingerprints, jobs
 from basins.training import checkpoint
-from basins.verbs.job_data import find, minima_of, trained
+from basins.verbs.job_data import diverged, find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
-from basins.volume.from_rays import NOT_MEASURED
+from basins.volume.from_rays import MINIMUM_ABOVE_THRESHOLD, NOT_MEASURED
 from basins.volume.of_minimum import (
     BY_BASIN,
     Arrays,
@@ -38,6 +38,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     clock = Clock("estimate", device, settings.dtype)
     data, network, parameters = trained(found, block, receipt, minima)
     check_size(estimators, network.num_parameters)
+    is_diverged = diverged(found, block, minima)
     fingerprint = fingerprints.of(found, block.id, "estimate")
     saved = jobs.checkpoint_file(found, block.id, "estimate")
     # A data set changed and fetched again between kill and resume starts over.
@@ -68,6 +69,13 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
             )
             if row == len(done):
                 done.append(nothing_yet(len(found.landscape_sizes), request))
+            if is_diverged[row]:
+                # It has no loss of which a volume could be asked.
+                status = done[row]["volume_status"]
+                missing = status == NOT_MEASURED
+                status[missing] = MINIMUM_ABOVE_THRESHOLD
+                advance(int(missing.sum()))
+                continue
             names = (found.study, minimum.name)
             estimate_minimum(
                 network,

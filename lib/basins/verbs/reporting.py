@@ -2,8 +2,10 @@
 
 import importlib
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
+from basins.atomic import whole_or_not_at_all
 from basins.cube import generated as cube_generated
 from basins.cube import ranking_words, read, schema
 from basins.cube.bulk import bulk_of, places
@@ -44,6 +46,54 @@ def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None 
                 save(drawing.draw(opened.assign(bulk.data_vars), threshold), png, pdf)
         else:
             save(drawing.draw(opened, threshold), png, pdf)
+
+
+def explore(
+    cube: Path, output: Path, figures: Path | None = None, captions: Path | None = None
+) -> None:
+    """Write a study's page for a browser, from its cube and the figures in a folder."""
+    from basins.figures import explorer
+    from basins.figures.explorer_details import GROUPS
+
+    with ExitStack() as stack:
+        root = stack.enter_context(read.open_cube(cube))
+        groups = {
+            name: stack.enter_context(read.open_group(cube, name))
+            for name in GROUPS
+            if read.has_group(cube, name)
+        }
+        pictures = explorer.pictures_in(figures, captions) if figures is not None else []
+        text = explorer.page(root, groups, pictures)
+    with whole_or_not_at_all(output) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def animate(
+    cube: Path,
+    output: Path,
+    threshold: float | None = None,
+    model: str | None = None,
+    dataset: str | None = None,
+    recipe: str | None = None,
+    train_size: int | None = None,
+    seed: int | None = None,
+) -> None:
+    """Write an animation of one minimum's plane in growing landscapes."""
+    from basins.figures import landscape_animation
+
+    if output.suffix != ".gif":
+        raise ValueError(f"--output: {str(output)!r} must end in .gif; animations are GIFs")
+    group = landscape_animation.GROUP
+    labels = {
+        "model": model,
+        "dataset": dataset,
+        "recipe": recipe,
+        "train_size": train_size,
+        "seed": seed,
+    }
+    with read.open_cube(cube) as opened, read.open_group(cube, group) as bulk:
+        one = landscape_animation.chosen(opened.assign(bulk.data_vars), **labels)
+        landscape_animation.animate(one, output, threshold)
 
 
 def show(cube: Path) -> None:

@@ -1,23 +1,40 @@
 """Data sets: shapes, known facts of the real ones, a sentence for whatever is malformed."""
 
+import re
 import socket
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from basins import streams
 from basins.datasets import images
+from basins.datasets.circles import GAPS, THICKNESS, thin_rings
 from basins.datasets.images import download
 from basins.datasets.load import check_receipt, load, receipt
 from basins.datasets.swiss_roll import spirals
-from basins.study.resolve import DATASETS
+from basins.study.resolve import dataset_entry
+from basins.study.schema import StudyError
 
-MADE = ["digits", "swiss-roll", "circles", "modular-addition", "modular-addition-held-out"]
+MADE = [
+    "digits",
+    "swiss-roll",
+    "circles",
+    "circles-0.2",
+    "circles-0.001",
+    "modular-addition",
+    "modular-addition-held-out",
+]
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_made_data_sets_are_as_studies_expect(name):
     data = load(name)
-    entry = DATASETS[name]
+    entry = dataset_entry(name)
+    assert data.name == name
+    assert data.input_shape == entry.input_shape
+    assert len(data.test_targets) == entry.num_test
     assert len(data.targets) == entry.num_train
     assert data.num_classes == entry.num_classes == len(np.unique(data.targets))
     assert data.inputs.dtype == np.float32
@@ -67,6 +84,61 @@ def test_circles_keep_their_margin():
     edges = np.sort(radius)
     assert edges[-1] <= 1
     assert (np.diff(edges) > 0.099).sum() == 3
+
+
+def test_circles_without_a_margin_in_their_name_stay_what_they_are():
+    uniform = streams.uniforms("circles", "train", count=4000)
+    ring = np.arange(2000) % 4
+    radius = 0.275 * ring + 0.175 * uniform[:2000]
+    angle = 2 * np.pi * uniform[2000:]
+    data = load("circles")
+    expected = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    np.testing.assert_allclose(data.inputs, expected, atol=1e-6)
+    assert (data.targets == ring % 2).all()
+
+
+@given(st.floats(0.001, 0.2), st.sampled_from(["train", "test"]))
+def test_thin_rings_stand_at_both_edges_of_every_gap(margin, part):
+    points, classes = thin_rings(part, 600, margin)
+    radius = np.hypot(*points.T)
+    assert radius.max() < 1
+    nearest = np.abs(radius[:, None] - GAPS)
+    off = nearest.min(axis=1) / margin
+    assert off.min() >= 1 / 2 - 1e-9
+    assert off.max() <= 1 / 2 + THICKNESS + 1e-9
+    # Six rings by turns, of a hundred points each.
+    places = radius > np.array(GAPS)[nearest.argmin(axis=1)]
+    assert np.bincount(2 * nearest.argmin(axis=1) + places).tolist() == [100] * 6
+    # Whatever the margin, the class of a point of the plane is the same.
+    assert (classes == (radius[:, None] > GAPS).sum(axis=1) % 2).all()
+
+
+def test_margins_change_nothing_but_the_scale_about_boundaries():
+    wide, narrow = (thin_rings("train", 60, margin)[0] for margin in (0.1, 0.002))
+    angles = [np.arctan2(*points.T) for points in (wide, narrow)]
+    np.testing.assert_allclose(*angles, atol=1e-12)
+    middles = np.array(GAPS)[np.arange(60) % 6 // 2]
+    offsets = [np.hypot(*points.T) - middles for points in (wide, narrow)]
+    np.testing.assert_allclose(offsets[0], 50 * offsets[1], rtol=1e-9)
+
+
+def test_rings_keep_their_gap_in_single_precision():
+    """The least margin allowed is far above what a float32 is rounded by."""
+    data = load("circles-0.001")
+    radius = np.hypot(*data.test_inputs.astype(np.float64).T)
+    off = np.abs(radius[:, None] - GAPS).min(axis=1)
+    assert off.min() > 0.001 * (1 / 2 - 1e-3)
+    assert ((radius[:, None] > GAPS).sum(axis=1) % 2 == data.test_targets).all()
+
+
+BAD_MARGINS = ["0.0009", "0.201", "0", "1", "0.10", ".1", "-0.1", "1e-2", "nan", "x", "", "0.0"]
+
+
+@pytest.mark.parametrize("margin", BAD_MARGINS)
+def test_impossible_margin_is_one_sentence(margin):
+    words = f"datasets: 'circles-{margin}' cannot be made; its margin must be a decimal from 0.001 "
+    with pytest.raises(StudyError, match=f"^{re.escape(words)}"):
+        load(f"circles-{margin}")
 
 
 @pytest.mark.realdata

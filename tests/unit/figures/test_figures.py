@@ -88,7 +88,7 @@ def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path)
 
 
 # Over all minima of a study at once.
-IN_ONE_PANEL = {"rank_correlations"}
+IN_ONE_PANEL = {"rank_correlations", "volume_by_margin"}
 
 
 @pytest.mark.parametrize("name", sorted(set(FIGURES) - OF_ALPHA - IN_ONE_PANEL - set(BY_RECIPE)))
@@ -239,7 +239,7 @@ def test_one_function_has_any_curvature(seed):
 
 
 def test_figures_of_a_study_follow_what_it_asks_for():
-    from basins.study.figure_names import figures
+    from basins.study.figure_names import figures, is_animated
     from basins.study.load import load_study
     from basins.study.measure_keys import PlaneMeasure
 
@@ -256,6 +256,12 @@ def test_figures_of_a_study_follow_what_it_asks_for():
     planes = study.measure.model_copy(update={"planes": PlaneMeasure()})
     charted = study.model_copy(update={"measure": planes})
     assert figures(charted) == (*always, "loss_planes", "loss_surfaces", "loss_lines")
+    assert is_animated(charted)
+    assert not is_animated(study)
+    assert not is_animated(charted.model_copy(update={"landscape_sizes": [60]}))
+    rings = study.model_copy(update={"datasets": ["circles-0.1", "circles-0.05"]})
+    assert figures(rings) == (*always, "volume_by_margin")
+    assert figures(study.model_copy(update={"datasets": ["circles", "circles-0.05"]})) == always
     two = study.model_copy(update={"recipes": dict.fromkeys("ab", study.recipes["adam"])})
     assert figures(two) == (*always, "accuracy_by_batch_size", "measures_by_recipe")
 

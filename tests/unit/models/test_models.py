@@ -21,6 +21,8 @@ ALL = [
     ("cnn-large", (3, 8, 8), 3),
     ("resnet-8", (3, 8, 8), 3),
     ("resnet-8-noskip", (1, 8, 8), 3),
+    ("sharp-rings", (2,), 1),
+    ("sharp-rings", (2,), 2),
 ]
 
 

@@ -15,7 +15,7 @@ from basins.models.functional import build
 from basins.plan import cost, memory, networks
 from basins.study import jobs
 from basins.study.load import parse_study
-from basins.study.resolve import DATASETS
+from basins.study.resolve import DATASETS, dataset_entry
 
 STUDY = {
     "study": "counted",
@@ -28,10 +28,10 @@ STUDY = {
 }
 
 
-@pytest.mark.parametrize("name", [*DATASETS])
+@pytest.mark.parametrize("name", [*DATASETS, "circles-0.05"])
 def test_known_sizes_are_those_of_the_data(name, request):
     root = None
-    if DATASETS[name].target.startswith("basins.datasets.images"):
+    if dataset_entry(name).target.startswith("basins.datasets.images"):
         root = request.getfixturevalue("data_root")
         if name in {"fashion-mnist", "svhn"}:
             pytest.skip(f"{name} is not among the real data sets here")

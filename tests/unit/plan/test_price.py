@@ -13,6 +13,7 @@ from basins.plan import calibration, price, table
 from basins.plan.remaining import Remaining, remaining
 from basins.study import jobs
 from basins.study.load import load_study, parse_study, save_study
+from basins.study.measure_keys import PlaneMeasure
 
 CHAINS = st.lists(st.tuples(*[st.integers(0, 20).map(float)] * 3), min_size=1, max_size=4)
 
@@ -94,7 +95,12 @@ def test_more_of_anything_is_never_cheaper(study):
 
 def test_request_covers_the_price(study):
     pricer = price.pricer_of(study)
-    for verb, job in [("train", jobs.expand(study)[0]), ("cube", None), ("figure", None)]:
+    for verb, job in [
+        ("train", jobs.expand(study)[0]),
+        ("cube", None),
+        ("figure", None),
+        ("explorer", None),
+    ]:
         asked = pricer.request(verb, job)
         seconds, peak, _ = pricer.job(job, verb) if job else getattr(pricer, verb)()
         assert asked.mem_mb * 1e6 >= 1.3 * peak
@@ -131,6 +137,32 @@ def test_estimates_are_priced_by_their_budget(study):
     assert 0 < plain.job(job, "estimate")[0] - start < once / 10
 
 
+def animated(study, sizes):
+    planes = study.measure.model_copy(update={"planes": PlaneMeasure(points=3)})
+    return study.model_copy(update={"measure": planes, "landscape_sizes": sizes})
+
+
+def test_an_animation_is_priced_by_its_landscapes(study):
+    sizes = [20, 50, 100, 200]
+    short, long = (price.pricer_of(animated(study, chosen)) for chosen in (sizes[2:], sizes))
+    once, twice = short.animation(), long.animation()
+    still = short.figure()
+    for less, more, figure in zip(once, twice, still, strict=True):
+        assert figure < less < more
+    for part in range(2):
+        assert twice[part] - still[part] == pytest.approx(2 * (once[part] - still[part]))
+    asked = long.largest("animation")
+    assert asked == long.request("animation")
+    assert asked.mem_mb * 1e6 >= 1.3 * twice[1]
+    rows = {rule.rule: rule for rule in table.plan(long.study).rules}
+    assert rows["animation"].num_jobs == 1
+    assert rows["animation"].seconds == pytest.approx(twice[0])
+    # It is drawn beside the figures, and lasts longer.
+    assert price.ends(list(rows.values()))[1] == pytest.approx(rows["cube"].longest + twice[0])
+    for none in (study, animated(study.model_copy(update={"train_sizes": [200]}), [200])):
+        assert "animation" not in {rule.rule for rule in table.plan(none).rules}
+
+
 def test_array_asks_for_its_largest_job(study):
     pricer = price.pricer_of(study)
     for verb in ("train", "rays", "volume"):
@@ -150,6 +182,7 @@ def test_plan_says_what_there_is_to_do(study):
         "volume": 10,
         "cube": 1,
         "figure": 6,
+        "explorer": 1,
     }
     assert found.gpu_hours == 0
     assert found.cpu_hours == pytest.approx(sum(rule.seconds for rule in found.rules) / 3600)
@@ -241,6 +274,6 @@ def test_best_block_of_seeds_is_the_largest_under_five_minutes(study):
 
 
 def test_remaining_may_be_given(study):
-    nothing = Remaining({"train": {}, "rays": {}, "volume": {}}, [], True, [])
+    nothing = Remaining({"train": {}, "rays": {}, "volume": {}}, [], True, [], True)
     assert table.plan(study, left=nothing).wall_seconds == 0
     assert table.plan(study, left=remaining(study)).wall_seconds > 0

@@ -2,10 +2,11 @@
 
 import shutil
 
+import h5py
 import pytest
 
 from basins.plan.remaining import changed_keys, remaining
-from basins.study import figure_names, jobs
+from basins.study import figure_names, fingerprints, jobs
 from basins.study.load import load_study, parse_study
 
 
@@ -24,7 +25,7 @@ def changed(before, **keys):
 def test_finished_study_leaves_nothing(finished):
     left = remaining(finished)
     assert not any(left.blocks.values())
-    assert (left.datasets, left.has_cube, left.figures) == ([], True, [])
+    assert (left.datasets, left.has_cube, left.figures, left.has_explorer) == ([], True, [], True)
 
 
 def test_new_study_leaves_everything(finished):
@@ -74,10 +75,38 @@ def test_damaged_and_missing_files_and_what_follows(finished):
 
 def test_lost_figure_and_lost_receipt(finished):
     jobs.figure_file(finished, figure_names.FIGURES[0], "pdf").unlink()
-    assert remaining(finished).figures == [figure_names.FIGURES[0]]
+    left = remaining(finished)
+    assert left.figures == [figure_names.FIGURES[0]]
+    assert not left.has_explorer
     jobs.dataset_file(finished, "digits").unlink()
     left = remaining(finished)
     assert left.reasons("train") == {"its data set is fetched": 4}
+
+
+def test_lost_explorer_is_all_that_is_left(finished):
+    jobs.explorer_file(finished).unlink()
+    left = remaining(finished)
+    assert (left.has_cube, left.figures, left.has_explorer) == (True, [], False)
+
+
+def test_lost_animation(finished):
+    """The study has no planes; of one that has, everything else stands in for what it measures."""
+    assert remaining(finished).has_animation
+    study = changed(finished, measure=finished.measure.model_dump(mode="json") | {"planes": {}})
+    assert not remaining(study).has_animation
+    for job in jobs.expand(study):
+        source = jobs.volumes_file(study, job.id)
+        path = jobs.job_file(study, job.id, "planes")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, path)
+        with h5py.File(path, "a") as file:
+            file.attrs["fingerprint"] = fingerprints.of_job(study, job, "planes")
+    assert remaining(study).has_cube
+    assert not remaining(study).has_animation
+    jobs.animation_file(study).touch()
+    assert remaining(study).has_animation
+    jobs.cube_file(study).unlink()
+    assert not remaining(study).has_animation
 
 
 def test_unreadable_record_of_the_last_run_gives_no_keys(finished):
