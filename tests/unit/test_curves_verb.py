@@ -1,9 +1,12 @@
 """Curves between minima of a study: trained by the verb, resumed, merged, drawn."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from by_hand import failing, run, run_study
 from killing import KilledError, kill_at_save
 
@@ -13,11 +16,15 @@ from basins.datasets import digits
 from basins.datasets.subsets import order
 from basins.landscape.garipov2018curves import points
 from basins.models.functional import Network, build
-from basins.plan import memory, price
+from basins.plan import cell_cost, memory, price
+from basins.plan.cost import ESTIMATE
+from basins.plan.networks import job_network
 from basins.plan.remaining import remaining
+from basins.rays.numba_path import NumbaEvaluator
 from basins.study import curves, fingerprints, jobs
 from basins.study.load import load_study
 
+TINY = Path(__file__).parents[1] / "studies" / "tiny.yaml"
 ADAM = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 60}
 KEYS = {
     "models": ["mlp-8"],
@@ -53,8 +60,22 @@ def theta_of(study, label, size, seed):
         return file["parameters"][job.seeds.index(seed)].astype(np.float64)
 
 
-def test_the_cube_holds_what_lies_along_curves(study_file):
-    study = run_study(study_file(**KEYS, transforms=["permutation"], measure=MEASURE))
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """Return the folder of a study that joins its minima, and the study, run."""
+    folder = tmp_path_factory.mktemp("joined")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        mapping = yaml.safe_load(TINY.read_text()) | KEYS
+        mapping |= {"transforms": ["permutation"], "measure": MEASURE}
+        path = folder / "study.yaml"
+        path.write_text(yaml.safe_dump(mapping))
+        return folder, run_study(path)
+
+
+def test_the_cube_holds_what_lies_along_curves(joined, monkeypatch):
+    folder, study = joined
+    monkeypatch.chdir(folder)
     path, data = jobs.cube_file(study), digits.load()
     network = Network(build("mlp-8", data.input_shape, 10, 0).double())
     chosen = order(data.name, data.targets, 0)
@@ -125,9 +146,9 @@ def test_the_cube_holds_what_lies_along_curves(study_file):
     assert all(number > 0 for number in priced)
 
 
-def test_volumes_at_the_ends_are_those_of_the_minima(study_file):
-    study = run_study(study_file(**KEYS, transforms=["permutation"], measure=MEASURE))
-    path = jobs.cube_file(study)
+def test_volumes_at_the_ends_are_those_of_the_minima(joined):
+    folder, study = joined
+    path = folder / jobs.cube_file(study)
     with open_cube(path) as cube, open_group(path, "/curves") as found:
         ours = found.curve_log_volume.sel(pair="clean to bad", volume_position=0)
         theirs = cube.log_volume.sel(recipe="clean", estimator="rays").transpose(
@@ -169,6 +190,39 @@ def test_a_killed_verb_resumes_with_the_curve_it_was_at(study_file, monkeypatch)
 
 
 FIGURE = ("--name", "mode_connectivity", "--png", "a.png", "--pdf", "a.pdf")
+
+
+def test_the_plan_counts_what_curves_ask_for(study_file, monkeypatch):
+    asked = ASKED | {"pairs": PAIRS[:2], "epochs": 7, "volume_points": None}
+    path = study_file(**KEYS, measure={"volume": VOLUME, "curves": asked})
+    rows = []
+    real = NumbaEvaluator.gradients
+
+    def counting(self, steps, landscape):
+        rows.append((len(steps), int(self.problem.sizes[landscape])))
+        return real(self, steps, landscape)
+
+    monkeypatch.setattr(NumbaEvaluator, "gradients", counting)
+    study = run_study(path)
+    cell = jobs.cells(study)[0]
+    counted = dict(zip(ESTIMATE, cell_cost.counts(study, cell, "curves"), strict=True))
+    # Two joins of a recipe with itself and three with the other, at two sizes; a gradient is two
+    # losses; and losses, errors of training and of test at 5 positions of 3 curves.
+    network, facts = job_network(study, cell)
+    assert counted["points"] == 2 * sum(count for count, _ in rows) + 10 * 3 * 15
+    examples = 2 * sum(count * size for count, size in rows)
+    examples += 5 * 15 * (2 * 60 + 20 + 60 + 2 * facts.num_test)
+    assert counted["linear_operations"] == examples * network.linear
+    with_volumes = study.model_copy(
+        update={
+            "measure": study.measure.model_copy(
+                update={"curves": study.measure.curves.model_copy(update={"volume_points": 3})}
+            )
+        }
+    )
+    more = cell_cost.counts(with_volumes, cell, "curves", (6.0, 8.0), at_worst=True)
+    # 5 points of each join, 12 rays of each; two thresholds in two landscapes on a scan.
+    assert more[0] - counted["points"] == 10 * 5 * 12 * (6 + 8 * 2 * 2)
 
 
 def test_no_curve_ends_where_a_training_diverged(study_file):
