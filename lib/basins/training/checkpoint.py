@@ -1,10 +1,12 @@
 """Checkpoints of an unfinished job: tensors and numbers only, written whole or not at all."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from basins.atomic import whole_or_not_at_all
 
@@ -37,6 +39,19 @@ def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
         logger.warning("%s: a checkpoint of another job; this one starts over", path)
         return None
     return progress
+
+
+def save_rows(path: Path, fingerprint: str, rows: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+    """Write what is finished of a job, minimum by minimum, each as arrays by name."""
+    tensors = [{name: torch.from_numpy(part) for name, part in row.items()} for row in rows]
+    save(path, fingerprint, {"rows": tensors})
+
+
+def load_rows(path: Path, fingerprint: str) -> list[dict[str, NDArray[Any]]]:
+    """Return what `save_rows` wrote; nothing where `load` has nothing."""
+    found = load(path, fingerprint)
+    rows = found["rows"] if found is not None else []
+    return [{name: part.numpy() for name, part in row.items()} for row in rows]
 
 
 def discard(path: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from basins import device as devices
 from basins.cube.axes import grid_axis
@@ -39,7 +38,7 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
     key = f"{fingerprint} {data.sha256()}"
     axis = grid_axis(found.measure.planes.points, found.measure.planes.extent)
     shape = len(found.landscape_sizes), len(axis), len(axis)
-    done: list[NDArray[np.float32]] = _resumed(saved, key)
+    done = [row["plane_loss"] for row in checkpoint.load_rows(saved, key)]
     with progress(f"planes of {block.id}", len(block.seeds) * len(axis), "lines") as advance:
         advance(len(done) * len(axis))
         ready = minima_of(found, block, data, network, parameters, device)
@@ -55,7 +54,7 @@ def planes(study: Path, job: str, receipt: Path, minima: Path, output: Path) -> 
             # What is beyond single precision is infinite.
             with np.errstate(over="ignore"):
                 done.append(losses.astype(np.float32))
-            checkpoint.save(saved, key, {"planes": [torch.from_numpy(each) for each in done]})
+            checkpoint.save_rows(saved, key, [{"plane_loss": each} for each in done])
     dims = ("seed", "landscape_size", *PLANE)
     root = job_file("planes", block, fingerprint, {"plane_loss": (dims, np.stack(done))})
     root = root.assign_coords(dict.fromkeys(PLANE, axis))
@@ -97,8 +96,3 @@ def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path)
     )
     root = root.assign_coords(dict.fromkeys(INPUTS, axis))
     publish(study, block, "boundaries", output, {"/": root, "/provenance": clock.record()})
-
-
-def _resumed(path: Path, key: str) -> list[NDArray[np.float32]]:
-    found = checkpoint.load(path, key)
-    return [each.numpy() for each in found["planes"]] if found is not None else []

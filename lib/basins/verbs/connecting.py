@@ -58,12 +58,12 @@ def curves(study: Path, cell: str, receipt: Path, output: Path) -> None:
     saved = jobs.checkpoint_file(found, here.id, "curves")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
-    listed, done = joins(found, here), _resumed(saved, key)
+    listed, done = joins(found, here), checkpoint.load_rows(saved, key)
     with progress(f"curves of {cell}", len(listed) * asked.epochs, "epochs") as advance:
         advance(len(done) * asked.epochs)
         for join in listed[len(done) :]:
             done.append(_joined(found, asked, join, data, device, advance))
-            _save(saved, key, done)
+            checkpoint.save_rows(saved, key, done)
     root = cell_file(found, "curves", here, fingerprint, _in_place(found, listed, done))
     root = root.assign_coords(curve_axes(found))
     publish(study, here, "curves", output, {"/": root, "/provenance": clock.record()})
@@ -216,14 +216,3 @@ def _in_place(study: Study, listed: list[Join], rows: list[Row]) -> dict[str, An
                     values[where] = row[name]
         variables[name] = (dims, values)
     return variables
-
-
-def _save(path: Path, key: str, rows: list[Row]) -> None:
-    tensors = [{name: torch.from_numpy(part) for name, part in row.items()} for row in rows]
-    checkpoint.save(path, key, {"rows": tensors})
-
-
-def _resumed(path: Path, key: str) -> list[Row]:
-    found = checkpoint.load(path, key)
-    rows = found["rows"] if found is not None else []
-    return [{name: part.numpy() for name, part in row.items()} for row in rows]

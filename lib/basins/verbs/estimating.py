@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from basins import device as devices
 from basins.cube.provenance import Clock
@@ -43,7 +42,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     saved = jobs.checkpoint_file(found, block.id, "estimate")
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
-    done: list[Arrays] = _resumed(saved, key)
+    done: list[Arrays] = checkpoint.load_rows(saved, key)
     since = time.monotonic()
     basins = len(found.landscape_sizes) * len(settings.thresholds)
     total = basins * len(estimators) * len(block.seeds)
@@ -54,7 +53,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
             nonlocal since
             advance(1)
             if time.monotonic() - since > SECONDS_BETWEEN_CHECKPOINTS:
-                _save(saved, key, done)
+                checkpoint.save_rows(saved, key, done)
                 since = time.monotonic()
 
         for row, minimum in enumerate(minima_of(found, block, data, network, parameters, device)):
@@ -98,15 +97,3 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     root = job_file("estimates", block, fingerprint, variables)
     publish(study, block, "estimate", output, {"/": root, "/provenance": clock.record()})
     checkpoint.discard(saved)
-
-
-def _save(path: Path, key: str, done: list[Arrays]) -> None:
-    tensors = [{name: torch.from_numpy(values) for name, values in one.items()} for one in done]
-    checkpoint.save(path, key, {"minima": tensors})
-
-
-def _resumed(path: Path, key: str) -> list[Arrays]:
-    found = checkpoint.load(path, key)
-    if found is None:
-        return []
-    return [{name: values.numpy() for name, values in one.items()} for one in found["minima"]]

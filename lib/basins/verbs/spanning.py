@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from basins import device as devices
@@ -55,7 +54,7 @@ def trajectories(study: Path, job: str, receipt: Path, minima: Path, output: Pat
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
     axis, margin = grid_axis(found.measure.trajectories.points), found.measure.trajectories.margin
-    done = _resumed(saved, key)
+    done = checkpoint.load_rows(saved, key)
     with progress(f"trajectories of {block.id}", len(block.seeds) * len(axis), "lines") as advance:
         advance(len(done) * len(axis))
         ready = minima_of(found, block, data, network, parameters, device)
@@ -67,7 +66,7 @@ def trajectories(study: Path, job: str, receipt: Path, minima: Path, output: Pat
             size = found.landscape_sizes.index(block.train_size)
             drawn = _path(network, one, points.astype(np.float64), size, axis, margin, advance)
             done.append(_filled(drawn | {"trajectory_epochs": epochs}, 1 + len(kept)))
-            _save(saved, key, done)
+            checkpoint.save_rows(saved, key, done)
     variables = {
         name: (variable.dims[len(MINIMUM) - 1 :], np.stack([one[name] for one in done]))
         for name, variable in TRAJECTORIES.items()
@@ -169,7 +168,7 @@ def size_planes(study: Path, cell: str, receipt: Path, output: Path) -> None:
         (one.job.recipe, one.job.train_size, one.job.seeds): one for one in gathered(found, here)
     }
     blocks = sorted({(recipe, seeds) for recipe, _, seeds in minima})
-    done, labels = _resumed(saved, key), axes(found)
+    done, labels = checkpoint.load_rows(saved, key), axes(found)
     where: list[tuple[int, int]] = []
     total = sum(len(seeds) for _, seeds in blocks) * len(axis)
     with progress(f"size planes of {cell}", total, "lines") as advance:
@@ -185,7 +184,7 @@ def size_planes(study: Path, cell: str, receipt: Path, output: Path) -> None:
                     continue
                 three = corners[row].astype(np.float64)
                 done.append(_triple(network, one, three, axis, asked.margin, advance))
-                _save(saved, key, done)
+                checkpoint.save_rows(saved, key, done)
     root = cell_file(found, "size_planes", here, fingerprint, _in_place(found, done, where))
     root = root.assign_coords(dict.fromkeys(GRID, axis) | {CORNER: sizes})
     publish(study, here, "size_planes", output, {"/": root, "/provenance": clock.record()})
@@ -229,14 +228,3 @@ def _in_place(study: Study, rows: list[Row], where: list[tuple[int, int]]) -> di
             values[place] = row[name]
         variables[name] = (variable.dims[2:], values)
     return variables
-
-
-def _save(path: Path, key: str, rows: list[Row]) -> None:
-    tensors = [{name: torch.from_numpy(part) for name, part in row.items()} for row in rows]
-    checkpoint.save(path, key, {"rows": tensors})
-
-
-def _resumed(path: Path, key: str) -> list[Row]:
-    found = checkpoint.load(path, key)
-    rows = found["rows"] if found is not None else []
-    return [{name: part.numpy() for name, part in row.items()} for row in rows]

@@ -51,7 +51,7 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
     # A data set changed and fetched again between kill and resume starts over.
     key = f"{fingerprint} {data.sha256()}"
     loss = found.recipes[block.recipe].loss
-    done, request = _resumed(saved, key), request_of(found)
+    done, request = checkpoint.load_rows(saved, key), request_of(found)
     count, landscapes = len(block.seeds), len(found.landscape_sizes)
     # As many at once as a bound on memory holds with their examples, in float64.
     num_bytes = found.landscape_sizes[-1] * math.prod(data.input_shape) * 8
@@ -73,7 +73,7 @@ def flatness(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
                 starts = [network.module.moved(start) for start in starts]
             arrays |= others(found, network, surveyed, starts, data)
             done.append(arrays)
-            checkpoint.save(saved, key, {"minima": [_tensors(one) for one in done]})
+            checkpoint.save_rows(saved, key, done)
     root, spectra = (_variables(done, table) for table in (FLATNESS, SPECTRUM))
     groups = {"/": job_file("flatness", block, fingerprint, root)}
     if spectra:
@@ -154,13 +154,3 @@ def _variables(done: Sequence[Arrays], table: Mapping[str, Variable]) -> dict[st
         for name in done[0]
         if name in table
     }
-
-
-def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(values) for name, values in arrays.items()}
-
-
-def _resumed(path: Path, key: str) -> list[Arrays]:
-    found = checkpoint.load(path, key)
-    minima: Sequence[dict[str, torch.Tensor]] = found["minima"] if found is not None else []
-    return [{name: values.numpy() for name, values in one.items()} for one in minima]
