@@ -64,6 +64,7 @@ BY_RECIPE = (
     "accuracy_by_batch_size",
     "measures_by_recipe",
     "volume_by_gap",
+    "measures_by_epoch",
 )  # all recipes in one panel
 
 
