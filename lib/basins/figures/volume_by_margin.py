@@ -24,7 +24,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     part = part.sel(dataset=names).assign_coords(margin=("dataset", list(map(margin_of, names))))
     title = (
         f"Thin rings, {part.train_size.item():,} examples; solved: all of them right, and "
-        f"{100 * SOLVED:g} % of test points\n{style.volume_words(part)}"
+        f"{100 * SOLVED:g} % of test points (hollow: not)\n{style.volume_words(part)}"
     )
     models = part.model.values
     size = 8.4, 3.9 * len(models) + 0.5
@@ -33,7 +33,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
             one = part.sel(model=model)
             left.set_title(f"{model}: seeds that solve it, 90 % intervals")
             _rates(left, one)
-            right.set_title(f"{model}: volumes, a mark a seed (hollow: not solved)")
+            right.set_title(f"{model}: volumes, a mark a seed")
             _volumes(right, one)
     return figure
 
@@ -83,13 +83,14 @@ def _volumes(axis: Axes, part: xr.Dataset) -> None:
             axis.plot(x, seeds, **marks, markerfacecolor=fill)
         means = solved.sel(recipe=recipe).mean("seed").values
         axis.plot(x, means, **look | {"marker": ""}, label=f"{recipe}, mean of solved")
-    _law(axis, part.margin.values, solved.mean(["recipe", "seed"]).values)
+    if part.model.item() == "sharp-rings":
+        _law(axis, part.margin.values, solved.mean(["recipe", "seed"]).values)
     axis.set_ylabel(f"log10 of the volume by {part.estimator.item()}")
     _finish(axis, part)
 
 
 def _law(axis: Axes, margins: np.ndarray, means: np.ndarray) -> None:
-    """Draw what a solution has that needs each boundary in its gap and nothing else."""
+    """Draw the law of `basins.models.sharp_rings`, whose constant is that of the widest margin."""
     is_there = np.isfinite(means)
     if not is_there.any():
         return

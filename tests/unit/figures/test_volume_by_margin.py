@@ -78,6 +78,12 @@ def test_volumes_are_filled_where_the_task_is_solved_and_the_law_meets_the_wides
     assert law.get_ydata()[-1] == pytest.approx(widest)
 
 
+def test_the_law_is_of_one_network(seed):
+    cube = ring_cube(seed).assign_coords(model=["mlp-8"])
+    drawn = volume_by_margin.draw(cube).axes[1].lines
+    assert not [line for line in drawn if line.get_linestyle() == ":"]
+
+
 def test_a_minimum_that_misses_a_training_point_has_not_solved_it(seed):
     cube = ring_cube(seed)
     cube["train_accuracy"] = cube.train_accuracy - 0.01 * (cube.seed == 0)
