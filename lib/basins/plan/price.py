@@ -272,7 +272,9 @@ def chains(pricer: Pricer, left: Remaining) -> Counter[tuple[float, ...]]:
 def ends(prices: list[RulePrice]) -> tuple[float, float]:
     """Return the seconds before the first and after the last job block."""
     longest = {price.rule: price.longest for price in prices}
-    return longest["fetch"], sum(longest.get(rule, 0.0) for rule in ENDS)
+    # The page waits for the figures, the animation for the cube alone.
+    drawn = max(longest["figure"] + longest["explorer"], longest.get("animation", 0.0))
+    return longest["fetch"], longest["cube"] + drawn
 
 
 def wall_seconds(

@@ -274,6 +274,6 @@ def test_best_block_of_seeds_is_the_largest_under_five_minutes(study):
 
 
 def test_remaining_may_be_given(study):
-    nothing = Remaining({"train": {}, "rays": {}, "volume": {}}, [], True, [], True)
+    nothing = Remaining({"train": {}, "rays": {}, "volume": {}}, [], True, [], True, True)
     assert table.plan(study, left=nothing).wall_seconds == 0
     assert table.plan(study, left=remaining(study)).wall_seconds > 0
