@@ -222,7 +222,7 @@ def table():
 
 def page():
     """Return the text of docs/invariance.md."""
-    columns = [*TRANSFORMS, f"radial, a = {RADIAL[0]:g}, b = {RADIAL[1]:g}"]
+    columns = [*TRANSFORMS, f"radial:{RADIAL[0]:g}:{RADIAL[1]:g}"]
     lines = [HEAD, f"| measure | {' | '.join(f'`{one}`' for one in columns)} |"]
     lines.append("|---" * (1 + len(columns)) + "|")
     for name, verdicts in table().items():
