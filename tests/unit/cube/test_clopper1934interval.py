@@ -21,7 +21,8 @@ def test_interval_is_scipys(numbers):
     assert high == pytest.approx(expected.high, abs=1e-9)
 
 
-@given(st.integers(1, 30), st.floats(0, 1))
+# SciPy's own law overflows at subnormal probabilities.
+@given(st.integers(1, 30), st.floats(1e-9, 1 - 1e-9) | st.sampled_from([0.0, 1.0]))
 def test_interval_holds_the_truth_as_often_as_it_says(trials, truth):
     successes = np.arange(trials + 1)
     low, high = interval(successes, trials)
