@@ -7,12 +7,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
-from basins.cube.clopper1934interval import interval
 from basins.cube.queries import own_landscape
 from basins.datasets.circles import GAPS
 from basins.figures import style
 from basins.study.resolve import is_thin_circles, margin_of
+from basins.volume.intervals import PROBABILITY
 
 SOLVED = 0.99  # accuracy on test points, beside all training points right
 
@@ -54,7 +55,7 @@ def _rates(axis: Axes, part: xr.Dataset) -> None:
         trials = one.test_accuracy.notnull().sum("seed").values
         solved = is_solution(one).sum("seed").values
         rate = np.where(trials > 0, solved / np.maximum(trials, 1), np.nan)
-        low, high = interval(solved, trials)
+        low, high = np.transpose([_interval(k, n) for k, n in zip(solved, trials, strict=True)])
         axis.errorbar(
             _beside(part, index),
             100 * rate,
@@ -67,6 +68,14 @@ def _rates(axis: Axes, part: xr.Dataset) -> None:
     axis.set_ylim(-4, 104)
     axis.set_ylabel("solved (%)")
     _finish(axis, part)
+
+
+def _interval(solved: int, trials: int) -> tuple[float, float]:
+    """Return the exact interval of a rate (Clopper, Pearson 1934), NaN where nobody tried."""
+    if not trials:
+        return math.nan, math.nan
+    found = binomtest(int(solved), int(trials)).proportion_ci(PROBABILITY, method="exact")
+    return found.low, found.high
 
 
 def _volumes(axis: Axes, part: xr.Dataset) -> None:

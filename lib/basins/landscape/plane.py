@@ -61,7 +61,7 @@ def through(points: Array) -> Plane:
     Raises
     ------
     ValueError
-        If they lie on one line.
+        If they lie on one line, or are not finite.
 
     Examples
     --------
@@ -77,7 +77,8 @@ def through(points: Array) -> Plane:
     x = first / (np.linalg.norm(first) or 1.0)
     across = second - (second @ x) * x
     height = float(np.linalg.norm(across))
-    if height <= ALIKE * longest or not first.any():
+    # Said so that what is NaN is refused, too.
+    if not height > ALIKE * longest or not first.any():
         raise ValueError("points: the three lie on one line, which is in no single plane")
     return Plane(origin, np.stack([x, across / height]))
 

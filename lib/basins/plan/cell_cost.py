@@ -19,7 +19,7 @@ from basins.study.recipes import kept_epochs
 from basins.study.schema import Study
 
 SVD = 4  # products of all pairs that its singular values take
-NEIGHBOR_OPERATIONS = 5e8  # of t-SNE, a point; seen with 60 to 600 points
+NEIGHBOR_OPERATIONS = 2e8  # of t-SNE, a point: CPU time of 60 to 600 points took 1e8 to 1.9e8
 
 
 def planes_charted(study: Study) -> int:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from basins import device as devices
 from basins.cube import read
 from basins.cube.axes import axes, grid_axis
+from basins.cube.minefield_table import POINT_OF_PATH
 from basins.cube.plane_table import GRID
 from basins.cube.provenance import Clock
 from basins.cube.size_plane_table import CORNER, SIZE_PLANES
 from basins.cube.trajectory_table import TRAJECTORIES
 from basins.cube.variable import MINIMUM
 from basins.datasets import load as datasets
-from basins.landscape.plane import charted, through
+from basins.landscape.plane import Charted, charted, through
 from basins.landscape.trajectory import principal_plane
 from basins.models.functional import Network
 from basins.progress import progress
@@ -131,7 +132,7 @@ def _filled(found: dict[str, Any], room: int) -> Row:
     """Return all of `TRAJECTORIES`, NaN where there is nothing, in single precision."""
     row: Row = {}
     for name, variable in TRAJECTORIES.items():
-        is_path = variable.dims[len(MINIMUM) :] == ("path_point",)
+        is_path = variable.dims[len(MINIMUM) :] == (POINT_OF_PATH,)
         values = np.full(room if is_path else (), np.nan)
         if name == "trajectory_loss":
             values = found[name]
@@ -201,20 +202,26 @@ def _triple(
 ) -> Row:
     """Return what is drawn of the plane through three minima, shape (3, n)."""
     shape = len(one.landscapes.sizes), len(axis), len(axis)
-    nothing, places = np.full(2, np.nan), np.full((3, 2), np.nan)
-    found: dict[str, Any] = {"size_plane_loss": np.full(shape, np.nan)}
-    found |= {"size_plane_half_width": np.nan, **_by_axis("size_plane_center_{}", nothing)}
-    if np.isfinite(corners).all():
+    places, drawn = (
+        np.full((3, 2), np.nan),
+        Charted(np.full(2, np.nan), np.nan, np.full(shape, np.nan)),
+    )
+    try:
         plane = through(corners)
+    except ValueError:
+        # Three that did not move, or one that diverged and is NaN, span none.
+        advance(len(axis))
+    else:
         places = plane.coordinates(corners)
         evaluator = evaluator_of(network, one.theta, one.landscapes)
         drawn = charted(evaluator, plane, places, margin, axis, advance)
-        found = {"size_plane_loss": drawn.losses, "size_plane_half_width": drawn.half_width}
-        found |= _by_axis("size_plane_center_{}", drawn.center)
-    else:
-        advance(len(axis))
-    found |= _by_axis("size_plane_corner_{}", places)
-    return {name: _single(values) for name, values in found.items()}
+    found = {
+        "size_plane_loss": drawn.losses,
+        "size_plane_half_width": np.float64(drawn.half_width),
+        **_by_axis("size_plane_center_{}", drawn.center),
+        **_by_axis("size_plane_corner_{}", places),
+    }
+    return {name: _single(np.asarray(values)) for name, values in found.items()}
 
 
 def _in_place(study: Study, rows: list[Row], where: list[tuple[int, int]]) -> dict[str, Any]:
