@@ -81,6 +81,17 @@ def test_a_path_ends_where_its_seed_stops(study_file):
             assert (found[name].notnull().sum("path_point").squeeze() == points).all(), name
 
 
+def test_too_few_minima_are_said_before_and_too_few_that_converged_are_nowhere(study_file, capsys):
+    keys = {"models": ["mlp-8"], "train_sizes": [20], "recipes": {"clean": ADAM}}
+    said = failing(capsys, "check", study_file(**keys, seeds=4, measure=MEASURE))
+    assert "measure.minefield: a model and data set has 4 minima and points of paths" in said
+    wild = {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 5}
+    study = run_study(study_file(**keys | {"recipes": {"wild": wild}}, seeds=5, measure=MEASURE))
+    with open_group(jobs.cube_file(study), "minefield") as found:
+        assert found.neighbor_x.isnull().all()
+        assert found.explained_x.isnull().all()
+
+
 def test_principal_axes_keep_distances_and_variance(seed):
     points = np.random.default_rng(seed).normal(size=(9, 40)) * np.arange(1.0, 41)
     along = rotated(points)

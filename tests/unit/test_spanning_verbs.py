@@ -157,8 +157,9 @@ def test_a_killed_verb_resumes_and_leaves_no_trace(study_file, monkeypatch, verb
     assert not jobs.checkpoint_file(study, one.id, verb).exists()
 
 
-def test_a_training_that_diverged_is_in_no_plane(study_file):
-    wild = {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 5, "keep_every": 2}
+@pytest.mark.parametrize("odd", [{"learning_rate": 1e30}, {"stop_at_loss": 4.9}])
+def test_trainings_that_diverged_or_never_moved_are_in_no_plane(study_file, odd):
+    wild = {"optimizer": "sgd", "learning_rate": 0.01, "epochs": 5, "keep_every": 2} | odd
     keys = KEYS | {"recipes": {"wild": wild}, "train_sizes": [20, 40, 160], "seeds": 1}
     study = run_study(study_file(**keys, measure=MEASURE))
     cube = jobs.cube_file(study)

@@ -101,8 +101,9 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
 
 
 def longest_path(study: Study) -> int:
-    """Return the largest number of points that a recipe keeps of its path."""
-    return max(len(kept_epochs(recipe)) for recipe in study.recipes.values())
+    """Return the largest number of points that a recipe keeps of its path, at least 1."""
+    # A dim of no size cannot be written in chunks.
+    return max(1, *(len(kept_epochs(recipe)) for recipe in study.recipes.values()))
 
 
 def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], None]) -> None:

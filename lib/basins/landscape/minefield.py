@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins import streams
+from basins.study.measure_keys import FEWEST_PLACED
 
 Array = NDArray[np.float64]
-
-FEWEST = 5  # points; of fewer there is no neighbourhood to keep
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,10 @@ def minefield(points: Array, perplexity: float, *names: streams.Name) -> Minefie
     ValueError
         If there are too few points, or one is not finite.
     """
-    if len(points) < FEWEST or not np.isfinite(points).all():
+    if len(points) < FEWEST_PLACED or not np.isfinite(points).all():
         raise ValueError(
-            f"points: must be {FEWEST} or more, all finite, to have neighbours; of {len(points)} "
-            f"given {int(np.isfinite(points).all(1).sum())} are"
+            f"points: must be {FEWEST_PLACED} or more, all finite, to have neighbours; of "
+            f"{len(points)} given {int(np.isfinite(points).all(1).sum())} are"
         )
     # Heavy, and nothing else needs it.
     from sklearn.manifold import TSNE

@@ -14,7 +14,8 @@ from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
 from basins.study.curves import check_curves
 from basins.study.jobs import path_name
-from basins.study.recipes import check_recipes
+from basins.study.measure_keys import FEWEST_PLACED
+from basins.study.recipes import check_recipes, kept_epochs
 from basins.study.schema import Study, StudyError
 
 
@@ -172,6 +173,13 @@ def check_paths(study: Study) -> None:
     if study.measure.trajectories and not any(r.keep_every for r in study.recipes.values()):
         raise StudyError(
             "measure.trajectories: no recipe keeps its path; give one of them `keep_every`"
+        )
+    minima = len(study.train_sizes) * len(study.seeds)
+    points = minima * sum(1 + len(kept_epochs(recipe)) for recipe in study.recipes.values())
+    if study.measure.minefield and points < FEWEST_PLACED:
+        raise StudyError(
+            f"measure.minefield: a model and data set has {points} minima and points of paths; to "
+            f"have neighbours they must be {FEWEST_PLACED} or more"
         )
     asked = study.measure.size_planes
     if asked and asked.train_sizes:

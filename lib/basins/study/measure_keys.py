@@ -123,6 +123,9 @@ class BoundaryMeasure(Strict):
     )
 
 
+FEWEST_PLACED = 5  # points of a minefield; of fewer there is no neighbourhood to keep
+
+
 class MinefieldMeasure(Strict):
     """Minima of one model and data set as points of a plane, with the paths of training kept."""
 

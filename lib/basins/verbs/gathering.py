@@ -17,11 +17,13 @@ from basins.cube.schema import TRAINING_STATUS
 from basins.cube.variable import MINIMUM
 from basins.datasets import load as datasets
 from basins.datasets.subsets import Data
+from basins.landscape.minefield import Minefield
 from basins.landscape.minefield import minefield as embedded
 from basins.models.functional import Network
 from basins.progress import progress
 from basins.study import fingerprints, jobs
 from basins.study.load import load_study
+from basins.study.measure_keys import FEWEST_PLACED
 from basins.study.schema import Study
 from basins.training.loop import evaluate
 from basins.verbs.job_data import load, network_of
@@ -94,15 +96,19 @@ def minefield(study: Path, cell: str, receipt: Path, output: Path) -> None:
     rows = [np.concatenate([one.parameters[:, None], one.path], axis=1) for one in minima]
     points = np.concatenate([part.reshape(-1, part.shape[-1]) for part in rows])
     is_there = np.isfinite(points).all(1)
+    nowhere = np.full((int(is_there.sum()), 2), np.nan)
+    placed = Minefield(nowhere, nowhere, np.full(2, np.nan))
     with progress(f"minefield of {cell}", len(points), "points") as advance:
-        placed = embedded(
-            points[is_there].astype(np.float64),
-            found.measure.minefield.perplexity,
-            found.study,
-            here.model,
-            here.dataset,
-            "minefield",
-        )
+        # Of too few that did not diverge none has a place.
+        if is_there.sum() >= FEWEST_PLACED:
+            placed = embedded(
+                points[is_there].astype(np.float64),
+                found.measure.minefield.perplexity,
+                found.study,
+                here.model,
+                here.dataset,
+                "minefield",
+            )
         advance(len(points))
     places = np.full((len(points), 4), np.nan)
     places[is_there] = np.concatenate([placed.neighbors, placed.components], axis=1)
