@@ -8,7 +8,10 @@ the one nearest to A,
 
 one layer after the other, the others held fixed: each time a linear sum assignment, which the
 Hungarian method solves exactly. The sum never falls, so the search ends, for one hidden layer at the
-best there is and for more at an order that no single layer improves. Channels of a convolution are
+best there is and for more at an order that no single layer improves. Of deep narrow networks that
+need not be the best, even if B is A in another order; so a second search starts where each layer in
+turn was matched by the weights that come into it, which finds any such order, and the better of the
+two ends is taken. Channels of a convolution are
 units; behind a `Flatten` each is a block of inputs.
 """
 
@@ -57,7 +60,8 @@ class Matched:
     orders
         Of every hidden layer: unit i is what unit ``order[i]`` of B was, shape (units,).
     gains
-        The sum that is maximized, at the start and after each layer was matched: never falls.
+        The sum that is maximized, at the start of the better search and after each layer was
+        matched: never falls.
     """
 
     theta: Array
@@ -173,7 +177,37 @@ def matched(layers: Sequence[Units], first: Array, last: Array, *names: streams.
     True
     """
     first, last = first.astype(np.float64), last.astype(np.float64)
-    orders = [np.arange(len(layer.weights)) for layer in layers[:-1]]
+    as_they_are = [np.arange(len(layer.weights)) for layer in layers[:-1]]
+    starts = as_they_are, _by_incoming(layers, first, last, as_they_are)
+    found = [
+        _searched(layers, first, last, start, *names, number) for number, start in enumerate(starts)
+    ]
+    return max(found, key=lambda one: float(one.gains[-1]))
+
+
+def _by_incoming(
+    layers: Sequence[Units], first: Array, last: Array, orders: Sequence[Index]
+) -> list[Index]:
+    """Return the orders of hidden layers, from the first on, by weights and biases coming in."""
+    found = list(orders)
+    for index in range(len(orders)):
+        found[index] = _best(_similarities(layers, first, last, found, index, is_whole=False))
+    return found
+
+
+def _best(similar: Array) -> Index:
+    return np.asarray(linear_sum_assignment(similar, maximize=True)[1], dtype=np.int64)
+
+
+def _searched(
+    layers: Sequence[Units],
+    first: Array,
+    last: Array,
+    start: Sequence[Index],
+    *names: streams.Name,
+) -> Matched:
+    """Return where the search ends that starts at these orders of hidden layers."""
+    orders = list(start)
     gains = [gain(layers, first, last, orders)]
     least = ROUNDING * float(np.linalg.norm(first) * np.linalg.norm(last))
     sweep, has_moved = 0, True
@@ -181,7 +215,7 @@ def matched(layers: Sequence[Units], first: Array, last: Array, *names: streams.
         has_moved = False
         for index in streams.permutation(*names, "layers", sweep, size=len(orders)):
             similar = _similarities(layers, first, last, orders, int(index))
-            order = linear_sum_assignment(similar, maximize=True)[1].astype(np.int64)
+            order = _best(similar)
             rows = np.arange(len(order))
             more = similar[rows, order].sum() - similar[rows, orders[index]].sum()
             if more > least:
@@ -192,9 +226,17 @@ def matched(layers: Sequence[Units], first: Array, last: Array, *names: streams.
 
 
 def _similarities(
-    layers: Sequence[Units], first: Array, last: Array, orders: Sequence[Index], index: int
+    layers: Sequence[Units],
+    first: Array,
+    last: Array,
+    orders: Sequence[Index],
+    index: int,
+    is_whole: bool = True,
 ) -> Array:
-    """Return what each pair of units of a hidden layer would add to the sum, (units, units)."""
+    """Return what each pair of units of a hidden layer would add to the sum, (units, units).
+
+    What weights that go out of them add is left out unless `is_whole`.
+    """
     here, behind = layers[index], layers[index + 1]
     before = orders[index - 1] if index else np.arange(here.weights.shape[1])
     after = orders[index + 1] if index + 1 < len(orders) else np.arange(len(behind.weights))
@@ -202,6 +244,8 @@ def _similarities(
     incoming = first[here.weights].reshape(units, -1)
     similar = incoming @ last[here.weights[:, before]].reshape(units, -1).T
     similar += first[here.biases] @ last[here.biases].T
+    if not is_whole:
+        return np.asarray(similar)
     outgoing = np.moveaxis(first[behind.weights], 1, 0).reshape(units, -1)
     found = np.moveaxis(last[behind.weights[after]], 1, 0).reshape(units, -1)
     return np.asarray(similar + outgoing @ found.T)
