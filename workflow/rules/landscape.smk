@@ -3,7 +3,8 @@
 Requires: STUDY, minima, and the receipt of the job's data set.
 Provides: losses in planes through minima, with the paths that lead to them, and through minima of
           three train sizes; decision boundaries; all minima of a model and data set, with the
-          paths, as points of a plane; and curves from one minimum to another.
+          paths, as points of a plane; curves from one minimum to another; and how many
+          different minima seeds find.
 """
 
 
@@ -230,4 +231,45 @@ rule curves:
         " --cell {wildcards.cell:q}"
         " --receipt {input.receipt:q}"
         " --output {output.curves:q}"
+        " --log {log:q}"
+
+
+rule distinct:
+    """Count the different minima that the seeds of one model and data set find."""
+    input:
+        minima=lambda wildcards: [
+            jobs.minima_file(STUDY, job.id)
+            for job in jobs.minima_of_cell(
+                STUDY, jobs.find_cell(STUDY, wildcards.cell)
+            )
+        ],
+        receipt=lambda wildcards: jobs.receipt_of(STUDY, wildcards.cell),
+    output:
+        distinct=jobs.job_file(STUDY, "{cell}", "distinct"),
+    log:
+        jobs.log_file(STUDY, "distinct", "{cell}"),
+    benchmark:
+        jobs.benchmark_file(STUDY, "distinct", "{cell}")
+    conda:
+        "../../environment.yml"
+    threads: STUDY.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * ask("distinct", wildcards.cell).mem_mb,
+        runtime=lambda wildcards, attempt: attempt
+        * ask("distinct", wildcards.cell).minutes,
+        gpu=GPUS,
+    params:
+        study=jobs.study_file(STUDY),
+        fingerprint=lambda wildcards: fingerprints.of(
+            STUDY, wildcards.cell, "distinct"
+        ),
+    message:
+        "Comparing the minima of {wildcards.cell}"
+    shell:
+        "basins distinct"
+        " --study {params.study:q}"
+        " --cell {wildcards.cell:q}"
+        " --receipt {input.receipt:q}"
+        " --output {output.distinct:q}"
         " --log {log:q}"

@@ -13,6 +13,7 @@ from basins.cube import schema
 from basins.cube.axes import VERBS, axes, grid_axis, open_file, place, place_of_cell, spectrum_table
 from basins.cube.boundary_table import BOUNDARIES, INPUTS, POINT
 from basins.cube.curve_table import curve_axes, curve_table
+from basins.cube.distinct_table import DISTINCT, distinct_axes
 from basins.cube.minefield_table import MINEFIELD, POINT_OF_PATH
 from basins.cube.plane_table import GRID, PLANES
 from basins.cube.size_plane_table import CORNER, SIZE_PLANES
@@ -97,6 +98,8 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
     if study.measure.curves:
         table, labels = curve_table(study), curve_axes(study)
         found.append(Bulk("curves", "curves", table, labels, of_cells=True))
+    if study.measure.distinct:
+        found.append(Bulk("distinct", "distinct", DISTINCT, distinct_axes(study), of_cells=True))
     return found
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.curve_table import CURVES
+from basins.cube.distinct_table import DISTINCT
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
@@ -60,6 +61,8 @@ COORDINATES = {
     "kind": ("kind of curve", "1", "the straight line, or one that was trained"),
     "position": ("position on a curve", "1", "t, from 0 at the first minimum to 1 at the second"),
     "volume_position": ("position of a basin on a curve", "1", "t, as of position"),
+    "other_seed": ("seed of the second minimum", "1", "as of seed"),
+    "sameness": ("what makes two minima one", "1", "one function, or one basin"),
     "input_x": ("first number of an input", "1", "as normalised"),
     "input_y": ("second number of an input", "1", "as normalised"),
     "measure": ("measure of volume", "1", "what volume means"),
@@ -264,6 +267,7 @@ MORE = {
     "/boundaries": BOUNDARIES,
     "/minefield": MINEFIELD,
     "/curves": CURVES,
+    "/distinct": DISTINCT,
 }
 
 

@@ -19,6 +19,7 @@ from basins.study.recipes import kept_epochs
 from basins.study.schema import Study
 
 SVD = 4  # products of all pairs that its singular values take
+MATCHINGS = 16  # of each hidden layer with another's, until no order improves, from two starts
 NEIGHBOR_OPERATIONS = 2e8  # of t-SNE, a point: CPU time of 60 to 600 points took 1e8 to 1.9e8
 
 
@@ -58,6 +59,8 @@ def counts(
     network, facts = job_network(study, cell)
     if verb == "curves":
         return _curve_counts(study, cell, per_ray, at_worst)
+    if verb == "distinct":
+        return _distinct_counts(study, cell)
     if verb == "size_planes":
         points = study.measure.size_planes.points if study.measure.size_planes else 0
         # As of any plane: a line is an anchor and a ray, each with half of the points.
@@ -94,4 +97,20 @@ def _curve_counts(
     counted = estimate_counts(network, points, examples)
     # No point is moved by a shape.
     counted[ESTIMATE.index("shape_operations")] = 0
+    return counted
+
+
+def _distinct_counts(study: Study, cell: jobs.Cell) -> Array:
+    """Return the counts of `ESTIMATE` that comparing minima two by two takes."""
+    network, facts = job_network(study, cell)
+    asked, seeds = study.measure.distinct, len(study.seeds)
+    assert asked is not None
+    settings = len(study.recipes) * len(study.train_sizes)
+    pairs = settings * seeds * (seeds - 1) // 2
+    # The answers of each minimum; and two lines a pair, units matched and as they are.
+    points = settings * seeds + 2 * asked.points * pairs
+    counted = estimate_counts(network, points, points * facts.num_test)
+    counted[ESTIMATE.index("shape_operations")] = 0
+    products = MATCHINGS * network.num_parameters * network.widest
+    counted[ESTIMATE.index("linear_operations")] += pairs * products
     return counted

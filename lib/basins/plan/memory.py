@@ -4,6 +4,7 @@ import math
 
 from basins.cube.axes import axes
 from basins.cube.curve_table import curve_axes, curve_table
+from basins.cube.distinct_table import distinct_axes, num_bytes
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
 from basins.cube.variable import MINIMUM, Variable
@@ -29,6 +30,17 @@ from basins.volume.path import MAX_SEEN, NUM_CHAINS
 SCRIPT_BYTES, DETAIL_BYTES = 2.5e6, 1e4  # of a page without minima; of one's curve and lines
 FILE_BYTES, VARIABLE_BYTES = 2e4, 1.5e3  # of a file without numbers, and of a variable's attributes
 
+# Verbs of many numbers, or of few in files of their own.
+FRAMED = {
+    "planes",
+    "boundaries",
+    "trajectories",
+    "minefield",
+    "size_planes",
+    "curves",
+    "distinct",
+}
+
 
 def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     """Return the bytes that a job or cell holds at its peak, beside interpreter and libraries."""
@@ -44,6 +56,11 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             # again in single precision.
             rows = len(TRAINED) * (study.measure.curves.draws + 6)
             held += 24.0 * rows * network.num_parameters
+        if verb == "distinct":
+            # All minima, once more in double precision; test examples with both ends' first layers.
+            held += 12.0 * len(study.seeds) * network.num_parameters
+            outputs = 2 * network.kept(facts.num_test).outputs + 12 * network.widest
+            held += facts.num_test * 4 * (2 * math.prod(facts.input_shape) + outputs)
         return held
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
@@ -126,6 +143,9 @@ def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             numbers = cell_cost.planes_charted(study) * len(study.landscape_sizes) * points**2
         if verb == "curves":
             numbers = _curve_numbers(study)
+        if verb == "distinct":
+            labels = axes(study) | distinct_axes(study)
+            numbers = num_bytes({dim: len(values) for dim, values in labels.items()}) // 4
         return frame_bytes(study, verb) + 4.0 * numbers
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
@@ -163,7 +183,7 @@ def explorer_bytes(study: Study) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
-    if verb in {"planes", "boundaries", "trajectories", "minefield", "size_planes", "curves"}:
+    if verb in FRAMED:
         return FILE_BYTES
     if verb != "flatness":
         return 0.0

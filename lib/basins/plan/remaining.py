@@ -44,6 +44,14 @@ KEYS = {
         "measure.volume.dtype",
     ),
     "curves": (*RAYS_KEYS, "train_sizes", "seeds", "measure.curves"),
+    "distinct": (
+        *TRAIN_KEYS,
+        "study",
+        "train_sizes",
+        "seeds",
+        "measure.distinct",
+        "measure.volume.dtype",
+    ),
     "minefield": (*TRAIN_KEYS, "study", "train_sizes", "seeds", "measure.minefield"),
 }
 

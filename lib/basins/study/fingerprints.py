@@ -37,7 +37,10 @@ def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
         "device": [study.device, study.threads],
         verb: [study.study, getattr(study.measure, verb).model_dump(mode="json")],
     }
-    if verb != "minefield":
+    if verb == "distinct":
+        # Of the test set, whatever the landscapes are.
+        facts["dtype"] = study.measure.volume.dtype
+    elif verb != "minefield":
         facts["landscapes"] = [study.landscape_sizes, study.measure.volume.dtype]
     if verb == "curves":
         volume = study.measure.volume

@@ -10,6 +10,7 @@ from basins.study.keys import Strict
 from basins.study.measure_keys import (
     BoundaryMeasure,
     CurveMeasure,
+    DistinctMeasure,
     FlatnessOptions,
     Measure,
     MinefieldMeasure,
@@ -37,6 +38,7 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Paths of training", TrajectoryMeasure, "measure.trajectories."),
     ("Planes through three minima", SizePlaneMeasure, "measure.size_planes."),
     ("Curves between minima", CurveMeasure, "measure.curves."),
+    ("Distinct minima", DistinctMeasure, "measure.distinct."),
 ]
 
 HEAD = """# Studies

@@ -211,6 +211,7 @@ def cell_verbs(study: Study) -> tuple[str, ...]:
         "minefield": measure.minefield,
         "size_planes": measure.size_planes,
         "curves": measure.curves,
+        "distinct": measure.distinct,
     }
     return tuple(verb for verb, measure in asked.items() if measure)
 

@@ -14,7 +14,7 @@ from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
 from basins.study.curves import check_curves
 from basins.study.jobs import path_name
-from basins.study.measure_keys import FEWEST_PLACED
+from basins.study.measure_keys import FEWEST_COMPARED, FEWEST_PLACED
 from basins.study.recipes import check_recipes, kept_epochs
 from basins.study.schema import Study, StudyError
 
@@ -158,6 +158,11 @@ def _check(study: Study) -> None:
         )
     check_paths(study)
     check_curves(study)
+    if study.measure.distinct and len(study.seeds) < FEWEST_COMPARED:
+        raise StudyError(
+            f"measure.distinct: different minima are counted among {FEWEST_COMPARED} seeds or "
+            f"more, and the study has {len(study.seeds)}"
+        )
     if study.measure.boundaries:
         for name in study.datasets:
             entry = resolve.dataset_entry(name)

@@ -194,6 +194,27 @@ class CurveMeasure(Strict):
     directions: Positive = Field(default=100, description="rays of each of these volumes")
 
 
+FEWEST_COMPARED = 3  # minima among which classes are counted; of fewer nothing can be said
+
+
+class DistinctMeasure(Strict):
+    """How many different minima the seeds of one model, data set, recipe and train size find."""
+
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.01,
+        description="minima are one function if they put at most this share of the test examples "
+        "into different classes",
+    )
+    barrier: PositiveFloat = Field(
+        default=0.1,
+        description="minima are in one basin if, their units matched, the test loss on the "
+        "straight line between them rises by at most so many nats above that line of losses",
+    )
+    points: Annotated[int, Field(ge=3, le=1001)] = Field(
+        default=25, description="positions on each of these lines, ends included"
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -237,4 +258,9 @@ class Measure(Strict):
         default=None,
         description="losses, errors and volumes along curves between minima: the straight line, a "
         "Bezier curve and a polygon of one bend, trained; default: none",
+    )
+    distinct: DistinctMeasure | None = Field(
+        default=None,
+        description="how many different functions and basins seeds find, by disagreement and by "
+        "the barrier after matching units, and how many are unseen; default: none",
     )

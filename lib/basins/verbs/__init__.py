@@ -1,6 +1,7 @@
 """What each verb of the command line does: one workflow job a function."""
 
 from basins.verbs.charting import boundaries, planes
+from basins.verbs.comparing import distinct
 from basins.verbs.connecting import curves
 from basins.verbs.estimating import estimate
 from basins.verbs.gathering import minefield
@@ -20,6 +21,7 @@ __all__ = [
     "check",
     "cube",
     "curves",
+    "distinct",
     "estimate",
     "explore",
     "fetch",

@@ -12,6 +12,7 @@ from basins.cube import schema, write
 from basins.cube.axes import axes
 from basins.cube.boundary_table import BOUNDARIES
 from basins.cube.curve_table import CURVES
+from basins.cube.distinct_table import DISTINCT
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.minefield_table import MINEFIELD
 from basins.cube.plane_table import PLANES
@@ -116,7 +117,7 @@ def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
 def described(dataset: xr.Dataset) -> xr.Dataset:
     """Return a part of a job's file with the attributes of the cube's tables."""
     tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES | BOUNDARIES | MINEFIELD
-    tables |= TRAJECTORIES | SIZE_PLANES | CURVES
+    tables |= TRAJECTORIES | SIZE_PLANES | CURVES | DISTINCT
     for name, variable in dataset.data_vars.items():
         if str(name) in tables:
             variable.attrs = tables[str(name)].attributes()
