@@ -59,8 +59,8 @@ def thetas_of(study, label, size):
     for job in jobs.expand(study):
         if (job.label, job.train_size) == (label, size):
             with h5py.File(jobs.minima_file(study, job.id)) as file:
-                found |= dict(zip(job.seeds, file["parameters"][()].astype(np.float64), strict=True))
-    return np.stack([found[seed] for seed in sorted(found)])
+                found |= dict(zip(job.seeds, file["parameters"][()], strict=True))
+    return np.stack([found[seed] for seed in sorted(found)]).astype(np.float64)
 
 
 def test_the_cube_holds_differences_and_classes(compared, monkeypatch):
@@ -69,7 +69,10 @@ def test_the_cube_holds_differences_and_classes(compared, monkeypatch):
     path, data = jobs.cube_file(study), digits.load()
     network = Network(build("mlp-4", data.input_shape, 10, 0).double())
     layers = units_of(network, data.input_shape)
-    inputs, targets = torch.from_numpy(data.test_inputs).double(), torch.from_numpy(data.test_targets)
+    inputs, targets = (
+        torch.from_numpy(data.test_inputs).double(),
+        torch.from_numpy(data.test_targets),
+    )
 
     def outputs(theta):
         return network.apply(torch.from_numpy(theta), inputs)
@@ -115,6 +118,10 @@ def test_the_cube_holds_differences_and_classes(compared, monkeypatch):
                 here = one.sel(sameness=notion)
                 labels = joined_classes(one[name].values.astype(np.float64), largest)
                 np.testing.assert_array_equal(here.class_of_minimum, labels)
+                widths = [
+                    one[name].values[np.ix_(labels == k, labels == k)].max() for k in set(labels)
+                ]
+                assert here.class_width.item() == max(widths)
                 classes = unseen_classes(np.bincount(labels)[1:], 0.9)
                 assert here.num_classes == classes.seen
                 assert here.num_seen_once == classes.once

@@ -261,9 +261,7 @@ rule distinct:
         gpu=GPUS,
     params:
         study=jobs.study_file(STUDY),
-        fingerprint=lambda wildcards: fingerprints.of(
-            STUDY, wildcards.cell, "distinct"
-        ),
+        fingerprint=lambda wildcards: fingerprints.of(STUDY, wildcards.cell, "distinct"),
     message:
         "Comparing the minima of {wildcards.cell}"
     shell:

@@ -69,6 +69,13 @@ DISTINCT = {
         "(function), or have a matched barrier of at most measure.distinct.barrier (basin)",
         ancillary=("distinct_status",),
     ),
+    "class_width": Variable(
+        COUNTED,
+        "float32",
+        "largest difference of two minima of one class",
+        "1 or nat",
+        "disagreement or matched barrier of the ends of the widest chain; 0: no class has two",
+    ),
     "num_seen_once": Variable(COUNTED, "int32", "classes of one minimum", "1", "F_1"),
     "num_seen_twice": Variable(COUNTED, "int32", "classes of two minima", "1", "F_2"),
     "estimated_classes": Variable(

@@ -9,8 +9,9 @@ HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
 `volumes/`, if the study names them `estimates/`, `flatness/`, `planes/`, `boundaries/` and
-`trajectories/` (one file a job), `minefield/`, `size_planes/`, `curves/` and `distinct/` (one file a
-model and data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
+`trajectories/` (one file a job), `minefield/`, `size_planes/`, `curves/` and `distinct/` (one file
+a model and data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`,
+`benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -63,8 +64,8 @@ MORE = {
     "/curves": "Only if the study asks for them (`measure.curves`), volumes only with "
     "`volume_points`; `seed` is the first minimum's; NaN where it has no next, or a training "
     "diverged:",
-    "/distinct": "Only if the study asks for it (`measure.distinct`); NaN where a training diverged, "
-    "and where minima were not trained but made of others:",
+    "/distinct": "Only if the study asks for it (`measure.distinct`); NaN where a training "
+    "diverged, and where minima were not trained but made of others:",
 }
 
 

@@ -1,5 +1,7 @@
 """How many different minima seeds find: who differs from whom, classes found, classes unseen."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -23,7 +25,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     part = style.at_threshold(cube, threshold).isel(train_size=-1)
     title = (
         f"Distinct minima of {part.train_size.item():,} examples, in order of disagreement\n"
-        "right: classes among so many seeds, mean over all choices of them; marks: those that there "
+        "right: classes among so many seeds, mean over all choices of them; marks: how many there "
         "are at least (Chao), 90 % interval"
     )
     if "seed_disagreement" not in part:
@@ -32,12 +34,12 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     rows = [
         part.sel(model=model, dataset=dataset, recipe=recipe)
         for dataset in part.dataset.values
-        for model in part.model.values
+        for model in part.model.sortby(part.num_parameters.sel(dataset=dataset)).values
         for recipe in part.recipe.values
         # Minima made of others are compared with none.
         if int(seeds.sel(model=model, dataset=dataset, recipe=recipe))
     ]
-    with style.sheet(title, 11.5, 3.1 * len(rows) + 0.6, len(rows), 3) as (figure, axes):
+    with style.sheet(title, 10.5, 2.9 * len(rows) + 0.6, len(rows), 3) as (figure, axes):
         for index, row in enumerate(rows):
             order = _order(row.seed_disagreement.values)
             percent, barrier, growth = axes[3 * index : 3 * index + 3]
@@ -50,6 +52,10 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
             _matrix(figure, barrier, matched if is_matched else row.seed_barrier.values, order)
             growth.set_title("classes found")
             _growth(growth, row)
+        named = [axis.get_legend_handles_labels() for axis in axes]
+        lines = {label: handle for pair in named for handle, label in zip(*pair, strict=True)}
+        if lines:
+            figure.legend(lines.values(), lines, loc="outside lower center", ncols=len(lines))
     return figure
 
 
@@ -111,7 +117,12 @@ def _growth(axis: Axes, row: xr.Dataset) -> None:
             [one.estimated_classes_high.item() - estimate],
         ]
         at = compared * (1.08 + 0.08 * index)
-        look = {"color": color, "marker": marker, "capsize": 2.5, "linestyle": "none"}
+        look: dict[str, Any] = {
+            "color": color,
+            "marker": marker,
+            "capsize": 2.5,
+            "linestyle": "none",
+        }
         axis.errorbar([at], [estimate], ends, **look)
         notes.append(
             f"{label}: {int(one.num_classes)} seen, {estimate:.0f} or more "
@@ -120,7 +131,6 @@ def _growth(axis: Axes, row: xr.Dataset) -> None:
     axis.set_yscale("log")
     axis.set_xlabel("seeds")
     axis.set_ylabel("classes")
-    axis.legend(loc="lower right")
-    axis.text(0.02, 1.0, "\n".join(notes), transform=axis.transAxes, va="top", fontsize=6.5)
+    axis.text(0.02, 1.0, "\n".join(notes), transform=axis.transAxes, va="top", fontsize=7)
     low, high = axis.get_ylim()
     axis.set_ylim(min(low, 0.9), 4 * high)

@@ -7,12 +7,12 @@ the one nearest to A,
     argmin_P |A - P(B)|^2 = argmax_P sum_l <W_l^A, P_l W_l^B P_(l-1)^T> + <b_l^A, P_l b_l^B>,
 
 one layer after the other, the others held fixed: each time a linear sum assignment, which the
-Hungarian method solves exactly. The sum never falls, so the search ends, for one hidden layer at the
-best there is and for more at an order that no single layer improves. Of deep narrow networks that
-need not be the best, even if B is A in another order; so a second search starts where each layer in
-turn was matched by the weights that come into it, which finds any such order, and the better of the
-two ends is taken. Channels of a convolution are
-units; behind a `Flatten` each is a block of inputs.
+Hungarian method solves exactly. The sum never falls, so the search ends, for one hidden layer at
+the best there is and for more at an order that no single layer improves. Of deep narrow networks
+that need not be the best, even if B is A in another order; so a second search starts where each
+layer in turn was matched by the weights that come into it, which finds any such order, and the
+better of the two ends is taken. Channels of a convolution are units; behind a `Flatten` each is a
+block of inputs.
 """
 
 from collections.abc import Sequence

@@ -5,14 +5,16 @@ of Statistics 11, 265): of n draws that saw D classes, F_1 of them once and F_2 
 
     S = D + F_1^2 / (2 F_2)
 
-classes are there in expectation, whatever their probabilities. Its bias-corrected form is used here,
+classes are there in expectation, whatever their probabilities. Its bias-corrected form is used,
 
     S = D + F_1 (F_1 - 1) / (2 (F_2 + 1)),
 
 which needs no class that was seen twice. It is exact if all classes are equally likely and n is
 large, and a lower bound otherwise. Variance and log-normal interval are those of Chao 1987
-(Biometrics 43, 783), as Colwell's EstimateS computes them. The interval is an asymptotic one: of 90 %
-it held the truth in 80 % (20 equal classes, 40 draws) to 95 % (8) of simulated samples.
+(Biometrics 43, 783), as Colwell's EstimateS computes them. The interval is an asymptotic one: of
+90 % it held the truth in 80 % (20 equal classes, 40 draws) to 95 % (8) of simulated samples.
+Where at most one class was seen once nothing seems to be missing, and S is D with next to no room
+above: that is said of classes about as likely as those seen, and of rarer ones nothing.
 """
 
 from dataclasses import dataclass

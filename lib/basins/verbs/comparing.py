@@ -99,14 +99,12 @@ def _settings(minima: list[Gathered]) -> list[Setting]:
     by_place: dict[tuple[int, int], list[Gathered]] = {}
     for one in minima:
         by_place.setdefault((one.where[0], one.where[1]), []).append(one)
-    return [
-        Setting(
-            parts[0].job,
-            where,
-            np.concatenate([one.parameters for one in sorted(parts, key=lambda one: one.job.seeds)]),
-        )
-        for where, parts in by_place.items()
-    ]
+    found = []
+    for where, parts in by_place.items():
+        parts.sort(key=lambda one: one.job.seeds)
+        parameters = np.concatenate([one.parameters for one in parts])
+        found.append(Setting(parts[0].job, where, parameters))
+    return found
 
 
 def _compared(
@@ -209,6 +207,7 @@ def _count(
     is_estimated = np.isfinite(classes.estimate)
     status[notion] = DISTINCT_STATUS.index("estimated" if is_estimated else "none_seen_twice")
     row["class_of_minimum"][kept, notion] = labels
+    row["class_width"][notion] = differences[labels[:, None] == labels].max()
     for name, value in (
         ("num_classes", classes.seen),
         ("num_seen_once", classes.once),

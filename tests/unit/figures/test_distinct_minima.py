@@ -33,6 +33,7 @@ def made_cube(status=1, is_matched=True):
             "seed_barrier": (pair, spread(2 * differ)),
             "seed_matched_barrier": (pair, spread(barrier)),
             "class_of_minimum": ((*MINIMUM, "sameness"), spread(classes)),
+            "num_parameters": (SETTING[:2], [[610]]),
             "num_compared": (SETTING, spread(6)),
             "num_diverged": (SETTING, spread(1)),
             "num_classes": (counted, spread([1 if is_matched else 0, 3])),
@@ -83,7 +84,7 @@ def test_like_minima_stand_side_by_side_and_classes_grow():
 
 
 def test_what_was_not_estimated_is_said():
-    percent, barrier, growth = panels(draw(made_cube(status=2, is_matched=False)))
+    _, barrier, growth = panels(draw(made_cube(status=2, is_matched=False)))
     assert barrier.get_title() == "barrier as trained (nat)"
     np.testing.assert_allclose(
         np.unique(barrier.images[0].get_array().round(9)), [0, 0.002, 0.4], atol=1e-12
