@@ -20,6 +20,7 @@ rule cube:
         size_planes=jobs.job_files(STUDY, "size_planes"),
         minefield=jobs.job_files(STUDY, "minefield"),
         curves=jobs.job_files(STUDY, "curves"),
+        classes=jobs.job_files(STUDY, "guess"),
     output:
         cube=jobs.cube_file(STUDY),
     log:

@@ -24,6 +24,7 @@ VERBS = {
     "trajectories": "trajectories",
     "size_planes": "size_planes",
     "curves": "curves",
+    "classes": "guess",
 }
 
 

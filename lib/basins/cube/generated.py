@@ -9,8 +9,8 @@ HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
 `volumes/`, if the study names them `estimates/`, `flatness/`, `planes/`, `boundaries/` and
-`trajectories/` (one file a job), `minefield/`, `size_planes/` and `curves/` (one file a model and
-data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
+`trajectories/` (one file a job), `minefield/`, `size_planes/`, `curves/` and `classes/` (one file a
+model and data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -43,6 +43,7 @@ TITLES = {
     "/trajectories": "`/trajectories`: paths of training in their principal planes",
     "/size_planes": "`/size_planes`: losses in planes through three minima",
     "/curves": "`/curves`: curves between two minima",
+    "/classes": "`/classes`: all solutions together",
 }
 HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
 MORE = {
@@ -62,6 +63,8 @@ MORE = {
     "/curves": "Only if the study asks for them (`measure.curves`), volumes only with "
     "`volume_points`; `seed` is the first minimum's; NaN where it has no next, or a training "
     "diverged:",
+    "/classes": "Only if the study asks for it (`measure.guess_and_check`); `seed` fixes the order "
+    "of examples alone, and where no draw is good, or bad, only the upper end is a number:",
 }
 
 

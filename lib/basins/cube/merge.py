@@ -33,6 +33,7 @@ FROM_MINIMA = (
     "gradient_norm",
     "epochs",
     "noise_scale",
+    "log_copies",
     "training_status",
 )
 FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")

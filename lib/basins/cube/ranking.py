@@ -27,7 +27,7 @@ VARIANTS = ("threshold", "estimator", "box_size", "perturbation")
 NOT_MEASURES = (
     *("train_accuracy", "test_accuracy", "test_loss", "landscape_loss", "r_max"),
     *("ess", "pareto_k", "num_evaluations", "censored_fraction", "star_fraction"),
-    "radius_exponent",
+    *("radius_exponent", "log_copies"),
 )
 # Measures, though they are whole numbers.
 COUNTS = ("epochs", "num_parameters")

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from basins.cube.boundary_table import BOUNDARIES
+from basins.cube.class_table import CLASSES
 from basins.cube.curve_table import CURVES
 from basins.cube.flatness_table import FLATNESS
 from basins.cube.minefield_table import MINEFIELD
@@ -104,6 +105,14 @@ ROOT = {
         "1",
         "g = learning_rate (N/B - 1), of the recipe's own first step after a warm start",
         SMITH,
+    ),
+    "log_copies": Variable(
+        MINIMUM,
+        "float64",
+        "log number of minima that are the same by symmetry",
+        "nat",
+        "sum over hidden layers of ln h!, and h ln 2 for odd functions, less for equal units; NaN "
+        "where layers are no sequence",
     ),
     "training_status": Variable(
         MINIMUM,
@@ -264,6 +273,7 @@ MORE = {
     "/boundaries": BOUNDARIES,
     "/minefield": MINEFIELD,
     "/curves": CURVES,
+    "/classes": CLASSES,
 }
 
 

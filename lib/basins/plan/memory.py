@@ -3,6 +3,7 @@
 import math
 
 from basins.cube.axes import axes
+from basins.cube.class_table import NUM_DRAWS
 from basins.cube.curve_table import curve_axes, curve_table
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
@@ -22,6 +23,8 @@ from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
 from basins.training.objective import is_misled
+from basins.volume.au2001subset import KEPT_CHAINS, MOST_CHAINS, POPULATIONS
+from basins.volume.curves import NUM_UNIFORMS
 from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
@@ -44,6 +47,10 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             # again in single precision.
             rows = len(TRAINED) * (study.measure.curves.draws + 6)
             held += 24.0 * rows * network.num_parameters
+        if verb == "guess":
+            n, thresholds = network.num_parameters, len(study.measure.volume.thresholds)
+            chains = MOST_CHAINS * (8 * n + NUM_UNIFORMS) + KEPT_CHAINS * thresholds * n
+            held += 8.0 * POPULATIONS * chains
         return held
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
@@ -126,6 +133,9 @@ def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             numbers = cell_cost.planes_charted(study) * len(study.landscape_sizes) * points**2
         if verb == "curves":
             numbers = _curve_numbers(study)
+        if verb == "guess":
+            basins = len(study.landscape_sizes) * len(study.measure.volume.thresholds)
+            numbers = len(job.seeds) * basins * NUM_DRAWS
         return frame_bytes(study, verb) + 4.0 * numbers
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume
@@ -163,7 +173,15 @@ def explorer_bytes(study: Study) -> float:
 
 def frame_bytes(study: Study, verb: str) -> float:
     """Return the bytes of a job's result file that are not numbers, where they are not few."""
-    if verb in {"planes", "boundaries", "trajectories", "minefield", "size_planes", "curves"}:
+    if verb in {
+        "planes",
+        "boundaries",
+        "trajectories",
+        "minefield",
+        "size_planes",
+        "curves",
+        "guess",
+    }:
         return FILE_BYTES
     if verb != "flatness":
         return 0.0

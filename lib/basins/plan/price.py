@@ -29,6 +29,7 @@ LEAST_MINUTES = {
     "minefield": 10,
     "size_planes": 10,
     "curves": 10,
+    "guess": 10,
     "cube": 10,
     "figure": 10,
     "explorer": 10,
@@ -52,6 +53,7 @@ ON_GPU = (
     "minefield",
     "size_planes",
     "curves",
+    "guess",
 )
 # Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
 PRICED_AS = {
@@ -63,6 +65,7 @@ PRICED_AS = {
     "minefield": "train",
     "size_planes": "rays",
     "curves": "estimate",
+    "guess": "estimate",
 }
 
 

@@ -11,6 +11,7 @@ from basins.study.measure_keys import (
     BoundaryMeasure,
     CurveMeasure,
     FlatnessOptions,
+    GuessMeasure,
     Measure,
     MinefieldMeasure,
     PlaneMeasure,
@@ -37,6 +38,7 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Paths of training", TrajectoryMeasure, "measure.trajectories."),
     ("Planes through three minima", SizePlaneMeasure, "measure.size_planes."),
     ("Curves between minima", CurveMeasure, "measure.curves."),
+    ("Whole classes of solutions", GuessMeasure, "measure.guess_and_check."),
 ]
 
 HEAD = """# Studies

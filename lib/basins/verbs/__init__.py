@@ -4,6 +4,7 @@ from basins.verbs.charting import boundaries, planes
 from basins.verbs.connecting import curves
 from basins.verbs.estimating import estimate
 from basins.verbs.gathering import minefield
+from basins.verbs.guessing import guess
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
@@ -26,6 +27,7 @@ __all__ = [
     "figure",
     "flatness",
     "generate",
+    "guess",
     "minefield",
     "orphans",
     "plan",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.volume.fan2025compat import compat_log_volume
+from basins.volume.polar import log_gaussian_mass_within
 from basins.volume.ray_average import ray_average
 
 Array = NDArray[np.float64]
@@ -35,12 +36,42 @@ class Volumes:
     by_basin: dict[str, Array]
 
 
+@dataclass(frozen=True)
+class GaussianRays:
+    """What the Gaussian measure around 0 needs of a minimum and its rays.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation of every parameter.
+    weight_norm
+        Norm of the minimum.
+    along
+        The minimum along each direction, shape (directions,).
+    """
+
+    sigma: float
+    weight_norm: float
+    along: Array
+
+    def log_mass(self, log_radius: Array, num_parameters: int) -> Array:
+        """Return ln of the mass along rays, shape of `log_radius` (..., directions)."""
+        flat = log_radius.reshape(-1, log_radius.shape[-1])
+        squares = self.weight_norm**2
+        rows = [
+            log_gaussian_mass_within(num_parameters, self.sigma, squares, self.along, row)
+            for row in flat
+        ]
+        return np.stack(rows).reshape(log_radius.shape)
+
+
 def volumes(
     log_radius: Array,
     num_crossings: NDArray[np.int16],
     log_direction_norm: Array,
     num_parameters: int,
     has_published_directions: bool,
+    gaussian: GaussianRays | None = None,
 ) -> Volumes:
     """Turn the radii of one minimum into volumes by the estimator `rays`.
 
@@ -54,8 +85,11 @@ def volumes(
         Dimension n.
     has_published_directions
         Filter coordinates with biases in units of 1, as the compat value needs; NaN otherwise.
+    gaussian
+        Where the measure is not Lebesgue's.
     """
-    rays = ray_average(log_radius, num_crossings, num_parameters)
+    log_mass = gaussian.log_mass(log_radius, num_parameters) if gaussian else None
+    rays = ray_average(log_radius, num_crossings, num_parameters, log_mass)
     is_measured = ~np.isnan(rays.log_volume)
     status = np.where(rays.is_lower_bound, LOWER_BOUND, CALIBRATED)
     status = np.where(is_measured, status, MINIMUM_ABOVE_THRESHOLD)
