@@ -142,7 +142,7 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                 advance(1)
     for verb in jobs.cell_verbs(study):
         for cell in jobs.cells(study):
-            with open_file(study, cell, verb) as file:
+            with open_file(study, cell, jobs.FOLDERS.get(verb, verb)) as file:
                 _note(tables, cell, file)
             advance(1)
     if above.threshold_kind == "loss":

@@ -55,7 +55,7 @@ def _check_guess(study: Study) -> None:
     for name, loss in losses.items():
         if loss != losses[first]:
             raise StudyError(
-                f"recipes.{name}.loss: {loss} is not the {losses[first]} of recipe {first}; guesses "
-                "are checked in one loss (measure.guess_and_check), so all recipes must have the "
-                "same"
+                f"recipes.{name}.loss: {loss} is not the {losses[first]} of recipe {first}; all "
+                "must have the same, for guesses are checked in one loss "
+                "(measure.guess_and_check)"
             )

@@ -1,4 +1,4 @@
-"""Parts of a class of solutions: the share of the prior with a property, from draws of the class."""
+"""Parts of a class of solutions: the share of the prior that has a property, from draws."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -50,12 +50,12 @@ def test_what_does_not_go_with_it_is_said(volume, more, said, study_file):
 
 def test_other_coordinates_have_another_gaussian(study_file):
     path = study_file(transforms=["radial:0.5:1"], measure={"volume": VOLUME})
-    with pytest.raises(StudyError, match="'radial:0.5:1' has coordinates of its own"):
+    with pytest.raises(StudyError, match=r"'radial:0\.5:1' has coordinates of its own"):
         load_study(path)
 
 
 def test_guesses_are_checked_in_one_loss(study_file):
     recipes = {"adam": ADAM, "squared": ADAM | {"loss": "squared_error"}}
     measure = {"volume": VOLUME, "guess_and_check": GUESS}
-    with pytest.raises(StudyError, match="squared.loss: squared_error is not the cross_entropy"):
+    with pytest.raises(StudyError, match=r"squared\.loss: squared_error is not the cross_entropy"):
         load_study(study_file(recipes=recipes, measure=measure))
