@@ -35,7 +35,7 @@ def basins_worth(cube: xr.Dataset, classes: xr.Dataset) -> xr.DataArray:
     cube, classes
         The root of a cube with Gaussian measure, and its group ``/classes``.
     """
-    there = own_landscape(classes.class_log_volume.assign_coords(train_size=cube.train_size))
+    there = classes.class_log_volume.sel(landscape_size=cube.train_size)
     worth: xr.DataArray = there - own_landscape(cube.log_volume) - cube.log_copies
     return worth.rename("log_basins_worth")
 

@@ -36,6 +36,7 @@ DINH = "Dinh et al. 2017, arXiv 1703.04933, definition 1"
 VEHTARI = "Vehtari et al. 2024, Pareto smoothed importance sampling, section 3"
 SMITH = "Smith and Le 2017, arXiv 1710.06451, equation 15"
 EFRON = "Efron 1979, Bootstrap methods"
+HUANG = "Huang et al. 2020, arXiv 1906.03291, section 4"
 VOLUMES = "this project, docs/volumes.md"
 
 TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged", "misclassifies")
@@ -82,6 +83,9 @@ ROOT = {
     ),
     "test_accuracy": Variable(
         MINIMUM, "float64", "test accuracy", "1", "share of the test set classified correctly"
+    ),
+    "generalization_gap": Variable(
+        MINIMUM, "float64", "generalization gap", "1", "train_accuracy minus test_accuracy"
     ),
     "weight_norm": Variable(MINIMUM, "float64", "norm of the parameters", "1", "|theta|_2"),
     "gradient_norm": Variable(
@@ -176,6 +180,14 @@ ROOT = {
     ),
     "mean_log_radius": Variable(
         BASIN, "float64", "mean log radius", "nat", "mean_u ln r(u), censored rays at ln r_max"
+    ),
+    "log_mean_radius": Variable(
+        BASIN,
+        "float64",
+        "log of the mean radius",
+        "nat",
+        "ln mean_u r(u), censored rays at r_max",
+        HUANG,
     ),
     "log_radius_low": Variable(
         BASIN, "float64", "log radius of narrow directions", "nat", "a tenth of rays are shorter"

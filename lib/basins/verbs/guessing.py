@@ -142,7 +142,8 @@ def _test_accuracy(
     inputs, targets = torch.from_numpy(data.test_inputs), torch.from_numpy(data.test_targets)
     inputs, targets = inputs.to(like), targets.to(like.device)
     found = []
-    for part in rows.split(TOGETHER):
+    for start in range(0, len(rows), TOGETHER):
+        part = rows[start : start + TOGETHER]
         shared = (len(part),) + (-1,) * inputs.ndim
         accuracy = evaluate(
             network, loss, part, inputs.expand(*shared), targets.expand(len(part), -1)

@@ -109,7 +109,7 @@ class ClassVolume:
     @property
     def is_reached(self) -> NDArray[np.bool_]:
         """Whether there is a number at all, shape (thresholds,)."""
-        return ~np.isnan(self.log_shares).all(axis=1)
+        return np.asarray(~np.isnan(self.log_shares).all(axis=1))
 
 
 def class_volume(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.volume.fan2025compat import compat_log_volume
+from basins.volume.kernels import log_mean_exp
 from basins.volume.polar import log_gaussian_mass_within
 from basins.volume.ray_average import ray_average
 
@@ -28,8 +29,9 @@ class Volumes:
         is_lower_bound (bool), volume_status (int8), each of shape (landscapes, thresholds,
         estimators).
     by_basin
-        mean_log_radius, log_radius_low, log_radius_median, log_radius_high, censored_fraction,
-        reentry_fraction, log_volume_compat, float64, shape (landscapes, thresholds).
+        mean_log_radius, log_mean_radius, log_radius_low, log_radius_median, log_radius_high,
+        censored_fraction, reentry_fraction, log_volume_compat, float64, shape (landscapes,
+        thresholds).
     """
 
     by_estimator: dict[str, NDArray[np.generic]]
@@ -108,11 +110,13 @@ def volumes(
         compat = compat_log_volume(log_radius, num_crossings, log_direction_norm, num_parameters)
     censored = (num_crossings == 0).mean(axis=-1)
     reentering = (num_crossings > 1).mean(axis=-1)
+    flat = log_radius.reshape(-1, log_radius.shape[-1])
     low, median, high = np.quantile(log_radius, (LOW, 0.5, 1 - LOW), axis=-1)
     return Volumes(
         by_estimator={name: values[..., None] for name, values in by_estimator.items()},
         by_basin={
             "mean_log_radius": log_radius.mean(axis=-1),
+            "log_mean_radius": log_mean_exp(np.ascontiguousarray(flat)).reshape(status.shape),
             "log_radius_low": low,
             "log_radius_median": median,
             "log_radius_high": high,
