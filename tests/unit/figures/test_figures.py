@@ -415,7 +415,7 @@ def test_basins_stand_against_the_gap_from_the_smallest_to_the_largest(seed):
     assert names == ["middle", "warm", "small", "large"]
     for line, gap in zip(radius.lines, (10, 15, 20, 30), strict=True):
         np.testing.assert_allclose(line.get_xdata(), gap)
-        np.testing.assert_allclose(line.get_ydata(), np.log10(2.0))
+        np.testing.assert_allclose(line.get_ydata(), np.log10(2.5))
     own = cube.log_volume.isel(threshold=0, estimator=0, train_size=2, landscape_size=2)
     found = np.concatenate([line.get_ydata() for line in volume.lines])
     np.testing.assert_allclose(np.sort(found), np.sort(own.values.ravel()) / np.log(10))
