@@ -16,6 +16,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/landscape.smk"
+include: "workflow/rules/classes.smk"
 include: "workflow/rules/cube.smk"
 include: "workflow/rules/figures.smk"
 

@@ -28,6 +28,7 @@ VERBS = {
     "minefield": "place all minima of a model and data set, and paths of training, in a plane",
     "curves": "train curves between minima of a model and data set, and measure along them",
     "distinct": "count the different minima that the seeds of a model and data set find",
+    "guess": "measure all solutions of a model and data set together, found by training or not",
     "cube": "merge all job files of a study into its cube",
     "figure": "draw one figure from a cube",
     "explore": "write a page of a study for a browser: minima to filter and click, figures",
@@ -85,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(verb("volume"), "--study", "--job", "--rays", "--output")
     for name in ("transform", "estimate", "flatness", "planes", "boundaries", "trajectories"):
         add(verb(name), "--study", "--job", "--receipt", "--minima", "--output")
-    for name in ("minefield", "size_planes", "curves", "distinct"):
+    for name in ("minefield", "size_planes", "curves", "distinct", "guess"):
         add(verb(name), "--study", "--cell", "--receipt", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")

@@ -66,7 +66,7 @@ def connect_models(
     ------
     ValueError
         Before any training, if the models are of different architectures or an argument cannot be
-        used.
+        used; after it, if a bend diverged.
 
     Examples
     --------
@@ -86,9 +86,10 @@ def connect_models(
         ("draws", draws, 1),
         ("seed", seed, 0),
     ):
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name}: {value!r} must be a whole number of at least {least}")
-    if not 0 < learning_rate < np.inf:
+    is_number = isinstance(learning_rate, float | int) and not isinstance(learning_rate, bool)
+    if not is_number or not 0 < learning_rate < np.inf:
         raise ValueError(f"learning_rate: {learning_rate!r} must be a number above 0")
     evaluator = evaluator_of(network, theta, examples)
     trained = trained_bends(
@@ -101,6 +102,11 @@ def connect_models(
         draws=draws,
     )
     bends = dict(zip(TRAINED, trained, strict=True)) | {LINE: ends.mean(0)}
+    for kind, bend in bends.items():
+        if not np.isfinite(bend).all():
+            raise ValueError(
+                f"learning_rate: {learning_rate!r} is too large, the bend of the {kind} diverged"
+            )
     positions = np.array(evenly_spread(num_positions))
     losses = [losses_along(evaluator, kind, ends, bends[kind], positions) for kind in KINDS]
     lengths = [length(points(kind, ends, bends[kind], positions)) for kind in KINDS]

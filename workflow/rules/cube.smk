@@ -21,6 +21,7 @@ rule cube:
         minefield=jobs.job_files(STUDY, "minefield"),
         curves=jobs.job_files(STUDY, "curves"),
         distinct=jobs.job_files(STUDY, "distinct"),
+        classes=jobs.job_files(STUDY, "guess"),
     output:
         cube=jobs.cube_file(STUDY),
     log:

@@ -25,6 +25,7 @@ VERBS = {
     "size_planes": "size_planes",
     "curves": "curves",
     "distinct": "distinct",
+    "classes": "guess",
 }
 
 

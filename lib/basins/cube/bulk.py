@@ -12,6 +12,7 @@ import numpy as np
 from basins.cube import schema
 from basins.cube.axes import VERBS, axes, grid_axis, open_file, place, place_of_cell, spectrum_table
 from basins.cube.boundary_table import BOUNDARIES, INPUTS, POINT
+from basins.cube.class_table import CLASSES, DRAW, NUM_DRAWS
 from basins.cube.curve_table import curve_axes, curve_table
 from basins.cube.distinct_table import DISTINCT, distinct_axes
 from basins.cube.minefield_table import MINEFIELD, POINT_OF_PATH
@@ -100,6 +101,10 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
         found.append(Bulk("curves", "curves", table, labels, of_cells=True))
     if study.measure.distinct:
         found.append(Bulk("distinct", "distinct", DISTINCT, distinct_axes(study), of_cells=True))
+    if study.measure.guess_and_check:
+        # Draws of one basin and of another have nothing in common.
+        draws = {DRAW: NUM_DRAWS}
+        found.append(Bulk("classes", "classes", CLASSES, {}, draws, of_cells=True))
     return found
 
 

@@ -9,9 +9,9 @@ HEAD = """# Results
 
 `results/<study>/` holds one run: `study.yaml` (every key, defaults filled in), `minima/`, `rays/`,
 `volumes/`, if the study names them `estimates/`, `flatness/`, `planes/`, `boundaries/` and
-`trajectories/` (one file a job), `minefield/`, `size_planes/`, `curves/` and `distinct/` (one file
-a model and data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`, `logs/`,
-`benchmarks/`.
+`trajectories/` (one file a job), `minefield/`, `size_planes/`, `curves/`, `distinct/` and
+`classes/` (one file a model and data set), `cube.nc`, `figures/`, `explorer.html`, `report.html`,
+`logs/`, `benchmarks/`.
 
 `cube.nc` is netCDF-4 in HDF5: `xr.open_dataset("results/demo/cube.nc")` opens the cube,
 `group="rays"` the radii; h5py opens it too. Nothing in it is pickled. This page is generated from
@@ -45,6 +45,7 @@ TITLES = {
     "/size_planes": "`/size_planes`: losses in planes through three minima",
     "/curves": "`/curves`: curves between two minima",
     "/distinct": "`/distinct`: how many different minima seeds find",
+    "/classes": "`/classes`: all solutions together",
 }
 HEADER = "| variable | dims | type | unit | meaning | source |\n|---|---|---|---|---|---|\n"
 MORE = {
@@ -66,6 +67,8 @@ MORE = {
     "diverged:",
     "/distinct": "Only if the study asks for it (`measure.distinct`); NaN where a training "
     "diverged, and where minima were not trained but made of others:",
+    "/classes": "Only if the study asks for it (`measure.guess_and_check`); `seed` fixes the order "
+    "of examples alone, and where no draw is good, or bad, only the upper end is a number:",
 }
 
 

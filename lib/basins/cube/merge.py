@@ -33,15 +33,17 @@ FROM_MINIMA = (
     "gradient_norm",
     "epochs",
     "noise_scale",
+    "log_copies",
     "training_status",
 )
 FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")
 FROM_ESTIMATES = tuple(BY_BASIN)
 BY_ESTIMATOR = tuple(name for name, one in schema.ROOT.items() if one.dims == VOLUME)
+OTHERS = ("num_parameters", "generalization_gap")  # an attribute, and a difference
 FROM_VOLUMES = tuple(
     name
     for name in schema.ROOT
-    if name not in (*FROM_MINIMA, *FROM_RAYS, *FROM_ESTIMATES, *BY_ESTIMATOR, "num_parameters")
+    if name not in (*FROM_MINIMA, *FROM_RAYS, *FROM_ESTIMATES, *BY_ESTIMATOR, *OTHERS)
 )
 
 
@@ -141,9 +143,10 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                 advance(1)
     for verb in jobs.cell_verbs(study):
         for cell in jobs.cells(study):
-            with open_file(study, cell, verb) as file:
+            with open_file(study, cell, jobs.FOLDERS.get(verb, verb)) as file:
                 _note(tables, cell, file)
             advance(1)
+    tables.root["generalization_gap"] = tables.root["train_accuracy"] - tables.root["test_accuracy"]
     if above.threshold_kind == "loss":
         status = tables.root["training_status"]
         is_above = tables.root["train_loss"] >= above.thresholds[-1]

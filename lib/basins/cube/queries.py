@@ -24,6 +24,22 @@ def generalization_gap(cube: xr.Dataset) -> xr.DataArray:
     return gap
 
 
+def basins_worth(cube: xr.Dataset, classes: xr.Dataset) -> xr.DataArray:
+    """Return ln of how many basins, symmetric copies taken as one, all solutions are worth.
+
+    The class of all parameters below the threshold, over the basin of the minimum that training
+    found on as many examples, over its copies. Near 0: all there is are copies of this basin.
+
+    Parameters
+    ----------
+    cube, classes
+        The root of a cube with Gaussian measure, and its group ``/classes``.
+    """
+    there = classes.class_log_volume.sel(landscape_size=cube.train_size)
+    worth: xr.DataArray = there - own_landscape(cube.log_volume) - cube.log_copies
+    return worth.rename("log_basins_worth")
+
+
 def largest_minimum(cube: xr.Dataset) -> xr.DataArray:
     """Return which train size has the largest mean log volume in each landscape.
 

@@ -25,9 +25,10 @@ AXES = MINIMUM[:-1]
 VARIANTS = ("threshold", "estimator", "box_size", "perturbation")
 # The answer itself, the training loss once more, a choice, and how well something was measured.
 NOT_MEASURES = (
-    *("train_accuracy", "test_accuracy", "test_loss", "landscape_loss", "r_max"),
+    *("train_accuracy", "test_accuracy", "generalization_gap", "test_loss"),
+    *("landscape_loss", "r_max"),
     *("ess", "pareto_k", "num_evaluations", "censored_fraction", "star_fraction"),
-    "radius_exponent",
+    *("radius_exponent", "log_copies"),
 )
 # Measures, though they are whole numbers.
 COUNTS = ("epochs", "num_parameters")

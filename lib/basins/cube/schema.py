@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from basins.cube.boundary_table import BOUNDARIES
+from basins.cube.class_table import CLASSES
 from basins.cube.curve_table import CURVES
 from basins.cube.distinct_table import DISTINCT
 from basins.cube.flatness_table import FLATNESS
@@ -36,6 +37,7 @@ DINH = "Dinh et al. 2017, arXiv 1703.04933, definition 1"
 VEHTARI = "Vehtari et al. 2024, Pareto smoothed importance sampling, section 3"
 SMITH = "Smith and Le 2017, arXiv 1710.06451, equation 15"
 EFRON = "Efron 1979, Bootstrap methods"
+HUANG = "Huang et al. 2020, arXiv 1906.03291, section 4"
 VOLUMES = "this project, docs/volumes.md"
 
 TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged", "misclassifies")
@@ -85,6 +87,9 @@ ROOT = {
     "test_accuracy": Variable(
         MINIMUM, "float64", "test accuracy", "1", "share of the test set classified correctly"
     ),
+    "generalization_gap": Variable(
+        MINIMUM, "float64", "generalization gap", "1", "train_accuracy minus test_accuracy"
+    ),
     "weight_norm": Variable(MINIMUM, "float64", "norm of the parameters", "1", "|theta|_2"),
     "gradient_norm": Variable(
         MINIMUM,
@@ -107,6 +112,14 @@ ROOT = {
         "1",
         "g = learning_rate (N/B - 1), of the recipe's own first step after a warm start",
         SMITH,
+    ),
+    "log_copies": Variable(
+        MINIMUM,
+        "float64",
+        "log number of minima that are the same by symmetry",
+        "nat",
+        "sum over hidden layers of ln h!, and h ln 2 for odd functions, less for equal units; NaN "
+        "where layers are no sequence",
     ),
     "training_status": Variable(
         MINIMUM,
@@ -170,6 +183,14 @@ ROOT = {
     ),
     "mean_log_radius": Variable(
         BASIN, "float64", "mean log radius", "nat", "mean_u ln r(u), censored rays at ln r_max"
+    ),
+    "log_mean_radius": Variable(
+        BASIN,
+        "float64",
+        "log of the mean radius",
+        "nat",
+        "ln mean_u r(u), censored rays at r_max",
+        HUANG,
     ),
     "log_radius_low": Variable(
         BASIN, "float64", "log radius of narrow directions", "nat", "a tenth of rays are shorter"
@@ -268,6 +289,7 @@ MORE = {
     "/minefield": MINEFIELD,
     "/curves": CURVES,
     "/distinct": DISTINCT,
+    "/classes": CLASSES,
 }
 
 

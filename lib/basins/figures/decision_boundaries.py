@@ -34,7 +34,8 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     count = part.sizes["recipe"]
     columns = min(count, IN_A_ROW)
     rows = -(-count // columns)
-    size = 2.5 * columns, 2.9 * rows * len(pairs) + 0.5
+    # Few panels must still hold the title.
+    size = max(2.5 * columns, 8.0), 2.9 * rows * len(pairs) + 0.5
     with style.sheet(title, *size, rows * len(pairs), columns) as (figure, axes):
         for index, pair in enumerate(pairs):
             order = np.argsort(generalization_gap(pair).values, kind="stable")

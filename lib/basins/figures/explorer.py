@@ -25,6 +25,7 @@ from basins.figures.explorer_panel import panel
 from basins.figures.explorer_room import MOST_DETAIL_BYTES, MOST_MINIMA, MOST_VOLUME_BYTES
 from basins.study.figure_names import FIGURES
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEMPLATE = Path(__file__).with_name("explorer.html.jinja")
 
 
@@ -106,17 +107,21 @@ def pictures_in(folder: Path, captions: Path | None = None) -> list[Picture]:
     Raises
     ------
     ValueError
-        If there is no such folder, or no caption in the file.
+        If there is no such folder, a file in it is no PNG, or no caption in the file.
     """
     if not folder.is_dir():
         raise ValueError(f"--figures: {folder} is no folder")
     words = _captions(captions) if captions is not None else {}
-    paths = [(name, folder / f"{name}.png") for name in FIGURES]
-    return [
-        Picture(name, words.get(name, ""), path.read_bytes())
-        for name, path in paths
-        if path.is_file()
-    ]
+    found = []
+    for name in FIGURES:
+        path = folder / f"{name}.png"
+        if not path.is_file():
+            continue
+        image = path.read_bytes()
+        if not image.startswith(PNG_SIGNATURE):
+            raise ValueError(f"--figures: {path} is no PNG file; draw the figure again")
+        found.append(Picture(name, words.get(name, ""), image))
+    return found
 
 
 def _captions(path: Path) -> dict[str, str]:

@@ -33,7 +33,8 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     ]
     title = (
         f"Minima of {part.train_size.item():,} examples, and the paths of training that were "
-        "kept, as points of a plane\ncolour: test accuracy; stars: where a kept path ends"
+        "kept, as points of a plane\ncolour: test accuracy; stars: where a kept path ends; "
+        "crosses: not every training example is fit"
     )
     size = 10.0, 4.6 * len(pairs) + 0.6
     with style.sheet(title, *size, len(pairs), 2) as (figure, axes):
@@ -66,8 +67,14 @@ def _panel(axis: Axes, pair: xr.Dataset, kind: str) -> PathCollection:
         s=9,
         **colors,
     )
-    for is_end, marker, area in ((False, "o", 30), (True, "*", 160)):
-        chosen = (has_path == is_end) & x.notnull()
+    # What fits the training subset is a minimum of its loss; the rest shows what poison costs.
+    is_fit = pair.train_accuracy == 1
+    marks = {
+        "X": (x.notnull() & ~has_path & ~is_fit, 22),
+        "o": (x.notnull() & ~has_path & is_fit, 30),
+        "*": (x.notnull() & has_path, 160),
+    }
+    for order, (marker, (chosen, area)) in enumerate(marks.items(), start=2):
         points = axis.scatter(
             x.values[chosen.values],
             y.values[chosen.values],
@@ -76,7 +83,7 @@ def _panel(axis: Axes, pair: xr.Dataset, kind: str) -> PathCollection:
             marker=marker,
             edgecolors="black",
             linewidths=0.5,
-            zorder=3 if is_end else 2,
+            zorder=order,
             **colors,
         )
     if kind == "component":
@@ -86,16 +93,24 @@ def _panel(axis: Axes, pair: xr.Dataset, kind: str) -> PathCollection:
     else:
         axis.set_xticks([])
         axis.set_yticks([])
-        count = int(x.notnull().sum()), int(has_path.sum())
-        marks = [
-            Line2D([], [], marker="o", linestyle="none", color="gray", label="a minimum"),
-            Line2D([], [], marker=".", color="gray", linewidth=0.6, label="a path"),
-            Line2D([], [], marker="*", linestyle="none", color="gray", label="its end"),
-        ]
-        axis.legend(
-            handles=marks, loc="best", fontsize=7, title=f"{count[0]} minima, {count[1]} paths"
-        )
+        _legend(axis, {marker: int(chosen.sum()) for marker, (chosen, _) in marks.items()})
     return points
+
+
+def _legend(axis: Axes, counts: dict[str, int]) -> None:
+    """Say what each marker is, and how many there are."""
+    words = {
+        "o": f"{counts['o']} minima",
+        "X": f"{counts['X']} that misclassify",
+        ".": "a path",
+        "*": f"{counts['*']} ends of paths",
+    }
+    handles = [
+        Line2D([], [], marker=marker, linestyle="none", color="gray", label=text)
+        for marker, text in words.items()
+        if counts.get(marker, 1)
+    ]
+    axis.legend(handles=handles, loc="best", fontsize=7)
 
 
 def _path(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:

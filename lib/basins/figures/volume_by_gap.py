@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from basins.cube.queries import generalization_gap, own_landscape
+from basins.cube.variable import VOLUME_STATUS
 from basins.figures import style
 
 
@@ -16,7 +17,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     part = style.at_threshold(cube, threshold).isel(train_size=-1)
     title = (
         f"Basins against the generalization gap, {part.train_size.item():,} examples, own "
-        f"landscapes, a mark a seed\n{style.volume_words(part)}"
+        f"landscapes, a mark a seed\n{style.volume_words(part)}; hollow: not converged"
     )
     panels: list[tuple[str, style.Panel]] = [
         ("radius", _radius),
@@ -27,7 +28,7 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
 
 
 def _radius(axis: Axes, part: xr.Dataset) -> None:
-    _marks(axis, part, own_landscape(part.mean_log_radius) / math.log(10))
+    _marks(axis, part, own_landscape(part.log_mean_radius) / math.log(10))
     axis.set_ylabel("log10 of the mean radius along random directions")
 
 
@@ -51,16 +52,23 @@ def _marks(
     gap = 100 * generalization_gap(part)
     order = np.argsort(gap.mean("seed").values)
     recipes = part.recipe.values[order]
+    doubtful = own_landscape(part.volume_status) == VOLUME_STATUS.index("not_converged")
     for index, (recipe, color) in enumerate(zip(recipes, style.colors(len(recipes)), strict=True)):
-        axis.errorbar(
-            gap.sel(recipe=recipe).values,
-            values.sel(recipe=recipe).values,
-            None if error is None else error.sel(recipe=recipe).values,
-            color=color,
-            marker=style.MARKERS[index % len(style.MARKERS)],
-            linestyle="none",
-            elinewidth=0.8,
-            label=recipe,
-        )
+        # Only a volume with an error bar of its own can fail to converge.
+        is_hollow = (doubtful if error is not None else xr.zeros_like(doubtful)).sel(recipe=recipe)
+        for hollow in (False, True):
+            chosen = is_hollow.values == hollow
+            bars = None if error is None else error.sel(recipe=recipe).values[chosen]
+            axis.errorbar(
+                gap.sel(recipe=recipe).values[chosen],
+                values.sel(recipe=recipe).values[chosen],
+                bars,
+                color=color,
+                marker=style.MARKERS[index % len(style.MARKERS)],
+                markerfacecolor="white" if hollow else color,
+                linestyle="none",
+                elinewidth=0.8,
+                label=None if hollow else recipe,
+            )
     axis.set_xlabel("train accuracy minus test accuracy (points)")
     style.legend_below(axis, ncols=3)

@@ -13,10 +13,12 @@ Every curve is a sum of three points of parameter space, w_1 and w_2 the minima 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from basins import streams
 from basins.models.functional import Network
@@ -74,7 +76,8 @@ def ends_of(first: Network, last: Network) -> Array:
     Raises
     ------
     ValueError
-        If they are not of one architecture, naming the first tensor that differs.
+        If they are not of one architecture, naming the first tensor or module that differs, or
+        hold other numbers than parameters that differ (running statistics).
     """
     for one, other in zip(first.layout, last.layout, strict=False):
         if (one.name, one.shape) != (other.name, other.shape):
@@ -83,7 +86,28 @@ def ends_of(first: Network, last: Network) -> Array:
                 f"{one.name} of shape {one.shape} where the other has {other.name} of shape "
                 f"{other.shape}"
             )
+    _check_alike(first.module, last.module)
     return checked_ends(*(one.theta.double().cpu().numpy() for one in (first, last)))
+
+
+def _check_alike(first: nn.Module, last: nn.Module) -> None:
+    """Raise ValueError where two modules with the same parameters are not the same function."""
+    for (name, one), (_, other) in zip_longest(
+        first.named_modules(), last.named_modules(), fillvalue=("", nn.Module())
+    ):
+        words = [f"{type(part).__name__}({part.extra_repr()})" for part in (one, other)]
+        if words[0] != words[1] or type(one) is not type(other):
+            raise ValueError(
+                f"ends: a curve joins minima of one architecture, but module {name!r} is "
+                f"{words[0]} in one and {words[1]} in the other"
+            )
+    others = dict(last.named_buffers())
+    for name, buffer in first.named_buffers():
+        if name not in others or not torch.equal(buffer, others[name]):
+            raise ValueError(
+                f"ends: {name} differs, which is no parameter, so no curve leads from one to the "
+                "other; give both models the same running statistics"
+            )
 
 
 def checked_ends(first: NDArray[np.floating], last: NDArray[np.floating]) -> Array:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from basins.cube.class_table import NUM_DRAWS
 from basins.plan.cost import (
     ESTIMATE,
     GRADIENT,
@@ -20,6 +21,7 @@ from basins.study.schema import Study
 
 SVD = 4  # products of all pairs that its singular values take
 MATCHINGS = 16  # of each hidden layer with another's, until no order improves, from two starts
+GUESSES = 2e7  # losses of one landscape, or so; many more where the prior is far from any solution
 NEIGHBOR_OPERATIONS = 2e8  # of t-SNE, a point: CPU time of 60 to 600 points took 1e8 to 1.9e8
 
 
@@ -61,6 +63,8 @@ def counts(
         return _curve_counts(study, cell, per_ray, at_worst)
     if verb == "distinct":
         return _distinct_counts(study, cell)
+    if verb == "guess":
+        return _guess_counts(study, cell, at_worst)
     if verb == "size_planes":
         points = study.measure.size_planes.points if study.measure.size_planes else 0
         # As of any plane: a line is an anchor and a ray, each with half of the points.
@@ -70,6 +74,24 @@ def counts(
     counted = train_counts(network, 1, 0, points * facts.num_test, 0, 1)
     turned = SVD * points**2 * network.num_parameters
     counted[TRAIN.index("linear_operations")] += turned + NEIGHBOR_OPERATIONS * points
+    return counted
+
+
+def _guess_counts(study: Study, cell: jobs.Cell, at_worst: bool) -> Array:
+    """Return the counts of `ESTIMATE` that guessing takes in all landscapes of a cell."""
+    network, facts = job_network(study, cell)
+    asked = study.measure.guess_and_check
+    assert asked is not None
+    each = asked.max_evaluations
+    if not at_worst:
+        each = min(each, GUESSES)
+    sizes, seeds = study.landscape_sizes, len(cell.seeds)
+    tested = NUM_DRAWS * len(study.measure.volume.thresholds) * len(sizes) * seeds
+    points = each * len(sizes) * seeds + tested
+    examples = each * sum(sizes) * seeds + tested * facts.num_test
+    counted = estimate_counts(network, points, examples)
+    # The prior is as wide along every parameter.
+    counted[ESTIMATE.index("shape_operations")] = 0
     return counted
 
 

@@ -3,6 +3,7 @@
 import math
 
 from basins.cube.axes import axes
+from basins.cube.class_table import NUM_DRAWS
 from basins.cube.curve_table import curve_axes, curve_table
 from basins.cube.distinct_table import distinct_axes, num_bytes
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
@@ -23,6 +24,8 @@ from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
 from basins.training.objective import is_misled
+from basins.volume.au2001subset import KEPT_CHAINS, MOST_CHAINS, POPULATIONS
+from basins.volume.curves import NUM_UNIFORMS
 from basins.volume.integration import MAX_KEPT
 from basins.volume.intervals import NUM_RESAMPLES
 from basins.volume.path import MAX_SEEN, NUM_CHAINS
@@ -39,6 +42,7 @@ FRAMED = {
     "size_planes",
     "curves",
     "distinct",
+    "guess",
 }
 
 
@@ -61,6 +65,10 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             held += 12.0 * len(study.seeds) * network.num_parameters
             outputs = 2 * network.kept(facts.num_test).outputs + 12 * network.widest
             held += facts.num_test * 4 * (2 * math.prod(facts.input_shape) + outputs)
+        if verb == "guess":
+            n, thresholds = network.num_parameters, len(study.measure.volume.thresholds)
+            chains = MOST_CHAINS * (8 * n + NUM_UNIFORMS) + KEPT_CHAINS * thresholds * n
+            held += 8.0 * POPULATIONS * chains
         return held
     seeds, volume = len(job.seeds), study.measure.volume
     radii = len(study.landscape_sizes) * len(volume.thresholds) * volume.directions
@@ -146,6 +154,9 @@ def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
         if verb == "distinct":
             labels = axes(study) | distinct_axes(study)
             numbers = num_bytes({dim: len(values) for dim, values in labels.items()}) // 4
+        if verb == "guess":
+            basins = len(study.landscape_sizes) * len(study.measure.volume.thresholds)
+            numbers = len(job.seeds) * basins * NUM_DRAWS
         return frame_bytes(study, verb) + 4.0 * numbers
     network, _ = networks.job_network(study, job)
     seeds, volume = len(job.seeds), study.measure.volume

@@ -30,6 +30,7 @@ LEAST_MINUTES = {
     "size_planes": 10,
     "curves": 10,
     "distinct": 10,
+    "guess": 10,
     "cube": 10,
     "figure": 10,
     "explorer": 10,
@@ -54,6 +55,7 @@ ON_GPU = (
     "size_planes",
     "curves",
     "distinct",
+    "guess",
 )
 # Losses, gradients and products at points of their own choice; trainings of no epoch; and lines.
 PRICED_AS = {
@@ -66,6 +68,7 @@ PRICED_AS = {
     "size_planes": "rays",
     "curves": "estimate",
     "distinct": "estimate",
+    "guess": "estimate",
 }
 
 

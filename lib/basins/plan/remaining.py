@@ -53,6 +53,7 @@ KEYS = {
         "measure.volume.dtype",
     ),
     "minefield": (*TRAIN_KEYS, "study", "train_sizes", "seeds", "measure.minefield"),
+    "guess": (*RAYS_KEYS, "seeds", "measure.guess_and_check"),
 }
 
 
@@ -129,6 +130,8 @@ def _made_again(
     study: Study, cell: jobs.Cell, verb: str, blocks: dict[str, dict[jobs.Job | jobs.Cell, str]]
 ) -> str:
     """Return the reason if minima that a cell's verb looks at are made; '' if all are there."""
+    if verb == "guess":
+        return ""
     behind = jobs.minima_of_cell(study, cell)
     if verb == "curves":
         behind = joined(study, cell)

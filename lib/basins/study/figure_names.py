@@ -29,6 +29,8 @@ FIGURES = (
     "loss_planes",
     "loss_surfaces",
     "loss_lines",
+    "lines_by_recipe",
+    "overall_volume",
 )
 
 
@@ -54,6 +56,8 @@ def figures(study: Study) -> tuple[str, ...]:
         "loss_planes": has_planes,
         "loss_surfaces": has_planes,
         "loss_lines": has_planes,
+        "overall_volume": study.measure.guess_and_check is not None,
+        "lines_by_recipe": has_planes and len(study.recipes) > 1,
         "radial_reparametrization": has_alpha and "spectrum" in measures,
     }
     return tuple(name for name in FIGURES if is_drawn.get(name, True))

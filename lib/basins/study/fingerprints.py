@@ -30,6 +30,8 @@ def of_job(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> str:
 
 
 def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
+    if verb == "guess":
+        return _facts_of_class(study, cell)
     recipes = {name: recipe.model_dump(mode="json") for name, recipe in study.recipes.items()}
     facts = {
         "minima": [cell.model, cell.dataset, cell.seeds, study.train_sizes, recipes],
@@ -47,6 +49,20 @@ def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
         kept = ("thresholds", "threshold_kind", "coordinates", "bias_scale", "r_max", "scan_points")
         facts["volume"] = [getattr(volume, key) for key in kept]
     return facts
+
+
+def _facts_of_class(study: Study, cell: jobs.Cell) -> dict[str, Any]:
+    """Return what a class depends on: no training."""
+    asked, volume = study.measure.guess_and_check, study.measure.volume
+    assert asked is not None
+    return {
+        "cell": [study.study, cell.model, cell.dataset, cell.seeds, study.landscape_sizes],
+        "data": [study.subset_seed, study.class_balanced],
+        "device": [study.device, study.threads],
+        "loss": sorted({recipe.loss for recipe in study.recipes.values()}),
+        "prior": [volume.thresholds, volume.sigma, volume.dtype],
+        "guess": asked.model_dump(mode="json"),
+    }
 
 
 def _facts(study: Study, job: jobs.Job, verb: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from basins.study.measure_keys import (
     CurveMeasure,
     DistinctMeasure,
     FlatnessOptions,
+    GuessMeasure,
     Measure,
     MinefieldMeasure,
     PlaneMeasure,
@@ -39,6 +40,7 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Planes through three minima", SizePlaneMeasure, "measure.size_planes."),
     ("Curves between minima", CurveMeasure, "measure.curves."),
     ("Distinct minima", DistinctMeasure, "measure.distinct."),
+    ("Whole classes of solutions", GuessMeasure, "measure.guess_and_check."),
 ]
 
 HEAD = """# Studies

@@ -9,7 +9,13 @@ from basins.study.transform import EPOCH, is_around_minimum
 
 RESULTS = Path("results")
 # Where verbs write that have not given a folder their own name.
-FOLDERS = {"train": "minima", "transform": "minima", "volume": "volumes", "estimate": "estimates"}
+FOLDERS = {
+    "train": "minima",
+    "transform": "minima",
+    "volume": "volumes",
+    "estimate": "estimates",
+    "guess": "classes",
+}
 
 # What a job's id looks like, for the workflow's wildcard.
 JOB_PATTERN = r"[^/]+/[^/]+/[^/]+/n\d+/seeds-\d+([-_]\d+)*"
@@ -212,6 +218,7 @@ def cell_verbs(study: Study) -> tuple[str, ...]:
         "size_planes": measure.size_planes,
         "curves": measure.curves,
         "distinct": measure.distinct,
+        "guess": measure.guess_and_check,
     }
     return tuple(verb for verb, measure in asked.items() if measure)
 

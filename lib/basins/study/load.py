@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from basins.atomic import whole_or_not_at_all
 from basins.study import resolve
 from basins.study.curves import check_curves
+from basins.study.gaussian import check_gaussian
 from basins.study.jobs import path_name
 from basins.study.measure_keys import FEWEST_COMPARED, FEWEST_PLACED
 from basins.study.recipes import check_recipes, kept_epochs
@@ -163,6 +164,7 @@ def _check(study: Study) -> None:
             f"measure.distinct: different minima are counted among {FEWEST_COMPARED} seeds or "
             f"more, and the study has {len(study.seeds)}"
         )
+    check_gaussian(study)
     if study.measure.boundaries:
         for name in study.datasets:
             entry = resolve.dataset_entry(name)

@@ -29,12 +29,19 @@ class VolumeMeasure(Strict):
         default="one",
         description="unit of one-dimensional parameters in filter coordinates: 1, or their norm",
     )
-    measure: Literal["lebesgue"] = Field(
-        default="lebesgue", description="what volume means: Lebesgue inside the ball of `r_max`"
+    measure: Literal["lebesgue", "gaussian"] = Field(
+        default="lebesgue",
+        description="what volume means: Lebesgue's inside the ball of `r_max`, or the probability "
+        "that parameters drawn from a Gaussian around 0 lie in the basin (`coordinates: weight`)",
+    )
+    sigma: PositiveFloat | None = Field(
+        default=None,
+        description="`gaussian`: standard deviation of every parameter; required there",
     )
     r_max: PositiveFloat | None = Field(
         default=None,
-        description="largest radius; default ten times the minimum's own norm in the coordinates",
+        description="largest radius; default ten times the minimum's own norm in the coordinates, "
+        "or beyond all that a Gaussian reaches",
     )
     dtype: Literal["float32", "float64"] = Field(
         default="float32", description="precision of forward passes; sums are always float64"
@@ -215,6 +222,20 @@ class DistinctMeasure(Strict):
     )
 
 
+class GuessMeasure(Strict):
+    """All parameters with a loss below the thresholds, not those around a minimum alone."""
+
+    good_accuracy: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="test accuracy from which a solution counts as good; all others are bad"
+    )
+    stderr: PositiveFloat = Field(default=0.3, description="error in nats to go on for")
+    max_evaluations: PositiveFloat = Field(
+        default=2e8,
+        description="losses of one landscape after which nothing more is begun; thresholds not "
+        "reached by then are marked, and have no number",
+    )
+
+
 class Measure(Strict):
     """What is measured at every minimum."""
 
@@ -263,4 +284,9 @@ class Measure(Strict):
         default=None,
         description="how many different functions and basins seeds find, by disagreement and by "
         "the barrier after matching units, and how many are unseen; default: none",
+    )
+    guess_and_check: GuessMeasure | None = Field(
+        default=None,
+        description="the share of the Gaussian measure (`measure.volume.measure`) that every "
+        "solution together has, found by training or not, in every landscape; default: none",
     )

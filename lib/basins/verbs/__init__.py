@@ -5,6 +5,7 @@ from basins.verbs.comparing import distinct
 from basins.verbs.connecting import curves
 from basins.verbs.estimating import estimate
 from basins.verbs.gathering import minefield
+from basins.verbs.guessing import guess
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
@@ -28,6 +29,7 @@ __all__ = [
     "figure",
     "flatness",
     "generate",
+    "guess",
     "minefield",
     "orphans",
     "plan",

@@ -65,6 +65,7 @@ def estimate(study: Path, job: str, receipt: Path, minima: Path, output: Path) -
                 settings.directions,
                 settings.stderr,
                 settings.max_evaluations,
+                settings.sigma,
             )
             if row == len(done):
                 done.append(nothing_yet(len(found.landscape_sizes), request))

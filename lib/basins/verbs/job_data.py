@@ -25,8 +25,11 @@ from basins.models.mlp import layer_widths
 from basins.rays.landscapes import Landscapes
 from basins.study import fingerprints, jobs
 from basins.study.load import load_study
+from basins.study.measure_keys import VolumeMeasure
 from basins.study.recipes import unlayered
 from basins.study.schema import Study, StudyError
+from basins.volume.measures import Gaussian
+from basins.volume.polar import gaussian_reach
 
 
 @dataclass(frozen=True)
@@ -110,14 +113,19 @@ def minima_of(
                 tuple(study.landscape_sizes),
                 study.recipes[block.recipe].loss,
             ),
-            r_max=settings.r_max or _default_r_max(network, anchor, scale),
+            r_max=settings.r_max or _default_r_max(settings, network, anchor, scale),
         )
 
 
 def _default_r_max(
-    network: Network, anchor: NDArray[np.float64], scale: NDArray[np.float64]
+    settings: VolumeMeasure,
+    network: Network,
+    anchor: NDArray[np.float64],
+    scale: NDArray[np.float64],
 ) -> float:
     """Return where basins end if nobody says, in other coordinates about as far out as in these."""
+    if settings.sigma is not None:
+        return gaussian_reach(Gaussian(anchor, settings.sigma))
     r_max = default_r_max(anchor, scale)
     if not isinstance(network.module, RadialNetwork):
         return r_max
@@ -188,8 +196,8 @@ def load(study: Study, dataset: str) -> Data:
     return data
 
 
-def network_of(block: jobs.Job, data: Data, loss: str) -> Network:
-    """Return the network of a job."""
+def network_of(block: jobs.Job | jobs.Cell, data: Data, loss: str) -> Network:
+    """Return the network of a job or cell."""
     return Network(build(block.model, data.input_shape, num_outputs(loss, data.num_classes), 0))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from basins.cube import schema, write
 from basins.cube.axes import axes
 from basins.cube.boundary_table import BOUNDARIES
+from basins.cube.class_table import CLASSES
 from basins.cube.curve_table import CURVES
 from basins.cube.distinct_table import DISTINCT
 from basins.cube.flatness_table import FLATNESS
@@ -21,6 +22,7 @@ from basins.cube.size_plane_table import SIZE_PLANES
 from basins.cube.spectrum_table import SPECTRUM
 from basins.cube.trajectory_table import TRAJECTORIES
 from basins.datasets.subsets import Data
+from basins.flatness.symmetry import log_copies
 from basins.models.functional import Network
 from basins.study import fingerprints, jobs
 from basins.study.load import load_study
@@ -75,6 +77,7 @@ def minima_groups(
         "gradient_norm": minima.gradient_norm,
         "epochs": minima.epochs,
         "noise_scale": np.full(len(block.seeds), noise_scale),
+        "log_copies": _log_copies(network, data.input_shape, minima.parameters),
         "training_status": _training_status(recipe, minima),
     }
     root = job_file(
@@ -104,6 +107,17 @@ def minima_groups(
     return groups
 
 
+def _log_copies(
+    network: Network, example_shape: tuple[int, ...], parameters: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return ln of how many copies each minimum has by symmetry; NaN where nobody can say."""
+    try:
+        return np.array([log_copies(network, example_shape, theta) for theta in parameters])
+    except ValueError as error:
+        logger.debug("log_copies: %s", error)
+        return np.full(len(parameters), np.nan)
+
+
 def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
     """Return how each training ended, as the cube's flag says.
 
@@ -117,7 +131,7 @@ def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
 def described(dataset: xr.Dataset) -> xr.Dataset:
     """Return a part of a job's file with the attributes of the cube's tables."""
     tables = schema.ROOT | schema.RAYS | FLATNESS | SPECTRUM | PLANES | BOUNDARIES | MINEFIELD
-    tables |= TRAJECTORIES | SIZE_PLANES | CURVES | DISTINCT
+    tables |= TRAJECTORIES | SIZE_PLANES | CURVES | DISTINCT | CLASSES
     for name, variable in dataset.data_vars.items():
         if str(name) in tables:
             variable.attrs = tables[str(name)].attributes()

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
+from basins.directions.isotropic import directions
 from basins.models.functional import Network
 from basins.progress import progress
 from basins.rays.evaluators import Measuring, evaluator_of
@@ -18,10 +20,12 @@ from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, RaySet, measure_rays
 from basins.rays.slow_path import SlowEvaluator, slow_rays
 from basins.study import fingerprints
+from basins.study.jobs import Job, minimum_name
 from basins.study.schema import Study
 from basins.verbs.job_data import Minimum, batched, find, minima_of, trained
 from basins.verbs.job_file import job_file, publish
-from basins.volume.from_rays import volumes
+from basins.volume.basin import BATCH
+from basins.volume.from_rays import GaussianRays, volumes
 
 
 def rays(
@@ -68,6 +72,8 @@ def rays(
         for name, axes in dims.items()
     }
     variables["log_det_coordinates"] = (("seed",), np.array(log_dets))
+    if settings.sigma is not None:
+        variables |= towards_center(found, block, parameters)
     root = job_file("rays", block, fingerprints.of(found, block.id, "rays"), variables)
     root.attrs["num_parameters"] = network.num_parameters
     publish(study, block, "rays", output, {"/": root, "/provenance": clock.record()})
@@ -91,6 +97,23 @@ def examined(
     ]
 
 
+def towards_center(
+    study: Study, block: Job, parameters: NDArray[np.float32]
+) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]:
+    """Return what a Gaussian measure around 0 needs of minima (seeds, n) and their directions."""
+    count, whole = study.measure.volume.directions, parameters.astype(np.float64)
+    along = np.empty((len(whole), count))
+    together = max(1, BATCH // whole.shape[1])
+    for row, (seed, theta) in enumerate(zip(block.seeds, whole, strict=True)):
+        names = (study.study, minimum_name(block, seed))
+        for start in range(0, count, together):
+            indices = range(start, min(start + together, count))
+            unit, _ = directions(names, list(indices), len(theta))
+            along[row, indices.start : indices.stop] = unit @ theta
+    norms = np.linalg.norm(whole, axis=1)
+    return {"along_minimum": (("seed", "direction"), along), "weight_norm": (("seed",), norms)}
+
+
 def volume(study: Path, job: str, rays: Path, output: Path) -> None:
     """Turn the radii of one job into volumes."""
     found, block = find(study, job)
@@ -100,6 +123,10 @@ def volume(study: Path, job: str, rays: Path, output: Path) -> None:
         names = ("log_radius", "num_crossings", "log_direction_norm", "num_evaluations")
         arrays = {name: file[name][()] for name in names}
         num_parameters = int(file.attrs["num_parameters"].item())
+        gaussian: list[GaussianRays | None] = [None] * len(block.seeds)
+        if settings.sigma is not None:
+            seen = zip(file["weight_norm"][()], file["along_minimum"][()], strict=True)
+            gaussian = [GaussianRays(settings.sigma, float(norm), u) for norm, u in seen]
     results = [
         volumes(
             arrays["log_radius"][row],
@@ -107,6 +134,7 @@ def volume(study: Path, job: str, rays: Path, output: Path) -> None:
             arrays["log_direction_norm"][row],
             num_parameters,
             settings.coordinates == "filter" and settings.bias_scale == "one",
+            gaussian[row],
         )
         for row in range(len(block.seeds))
     ]

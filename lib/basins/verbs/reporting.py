@@ -55,6 +55,11 @@ def explore(
     from basins.figures import explorer
     from basins.figures.explorer_details import GROUPS
 
+    if captions is not None and figures is None:
+        raise ValueError(
+            f"--captions: {captions} are of figures, and there is no --figures; give their folder"
+        )
+
     with ExitStack() as stack:
         root = stack.enter_context(read.open_cube(cube))
         groups = {

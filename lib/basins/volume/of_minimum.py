@@ -70,6 +70,8 @@ class Request:
         Of `importance`.
     stderr, max_evaluations
         Of `annealed`; see `basins.volume.estimate`.
+    sigma
+        Of the Gaussian measure around 0; None for Lebesgue's.
     """
 
     estimators: Sequence[str]
@@ -79,6 +81,7 @@ class Request:
     directions: int
     stderr: float
     max_evaluations: float
+    sigma: float | None = None
 
 
 def nothing_yet(num_landscapes: int, request: Request) -> Arrays:
@@ -168,6 +171,8 @@ def _estimate(
         volume = estimate(
             basin,
             estimator,
+            "lebesgue" if request.sigma is None else "gaussian",
+            sigma=request.sigma,
             seed=streams.key("estimate", *names),
             directions=request.directions,
             stderr=request.stderr,

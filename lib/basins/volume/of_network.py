@@ -15,6 +15,7 @@ from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.products import CompiledProducts, CurvatureProducts, products_of
 from basins.threads import share_out
 from basins.volume import mlp_curves, mlp_trajectories
+from basins.volume.au2001subset import Prior
 from basins.volume.basin import Basin
 from basins.volume.curves import Moved, Moves
 from basins.volume.forces import Forces
@@ -92,6 +93,35 @@ def network_basin(
         mover=mover,
         leaper=leaper,
     )
+
+
+def network_prior(network: Network, landscapes: Landscapes, sigma: float, like: Tensor) -> Prior:
+    """Return a network's loss in its largest landscape, its parameters drawn from N(0, sigma^2).
+
+    Parameters
+    ----------
+    network, landscapes
+        As of `network_basin`.
+    sigma
+        Standard deviation of every parameter.
+    like
+        Any tensor of the device and precision that passes run in.
+    """
+    whole = replace(landscapes, sizes=landscapes.sizes[-1:])
+    center = like.new_zeros(network.num_parameters)
+    evaluator = evaluator_of(network, center, whole)
+
+    def loss(points: Array) -> Array:
+        return evaluator.losses(points, np.ones(len(points)), 1)[:, 0]
+
+    mover = None
+    if isinstance(evaluator, NumbaEvaluator):
+        compiled, units = evaluator, np.ones(network.num_parameters)
+
+        def mover(moves: Moves, level: float) -> Moved:
+            return mover_of(compiled, level, units, np.inf)(moves)
+
+    return Prior(loss, network.num_parameters, sigma, mover)
 
 
 def mover_of(evaluator: NumbaEvaluator, threshold: float, scale: Array, r_max: float) -> Mover:

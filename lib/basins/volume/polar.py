@@ -43,9 +43,14 @@ class Rays:
 def reach(basin: Basin, measure: Measure) -> float:
     """Return a distance beyond which there is nothing to measure; infinite if there is none."""
     if isinstance(measure, Gaussian):
-        spread = measure.sigma * (np.sqrt(basin.num_parameters) + WIDE)
-        return min(basin.r_max, float(np.linalg.norm(measure.shift) + spread))
+        return min(basin.r_max, gaussian_reach(measure))
     return basin.r_max
+
+
+def gaussian_reach(measure: Gaussian) -> float:
+    """Return a distance from the minimum beyond which there is nothing of a Gaussian."""
+    spread = measure.sigma * (np.sqrt(len(measure.shift)) + WIDE)
+    return float(np.linalg.norm(measure.shift) + spread)
 
 
 def solve(basin: Basin, directions: Array, guesses: Array, farthest: float) -> Rays:
@@ -126,14 +131,37 @@ def _end(mode: Array, along: Array, n: int, variance: float) -> Array:
 def log_mass_within(measure: Measure, directions: Array, log_radius: Array) -> Array:
     """Return ln of the integral of r^(n-1) mu(r u) dr from 0 to each radius, shape (k,).
 
-    Exact for Lebesgue's measure, r^n / n. For the Gaussian the integrand is log-concave and smooth:
-    Gauss-Legendre quadrature over the window that holds it, to about 1e-10.
+    Exact for Lebesgue's measure, r^n / n.
     """
     n = directions.shape[1]
     if not isinstance(measure, Gaussian):
         return np.asarray(n * log_radius - np.log(n))
-    variance = measure.sigma**2
-    along = directions @ measure.shift
+    squares = float(measure.shift @ measure.shift)
+    return log_gaussian_mass_within(
+        n, measure.sigma, squares, directions @ measure.shift, log_radius
+    )
+
+
+def log_gaussian_mass_within(
+    n: int, sigma: float, shift_squares: float, along: Array, log_radius: Array
+) -> Array:
+    """Return `log_mass_within` of a Gaussian from what it needs of the directions.
+
+    The integrand is log-concave and smooth: Gauss-Legendre quadrature over the window that holds
+    it, to about 1e-10.
+
+    Parameters
+    ----------
+    n, sigma
+        Dimension and standard deviation.
+    shift_squares
+        Squared distance of the minimum from the Gaussian's center.
+    along
+        Shift of the minimum along each direction, shape (k,).
+    log_radius
+        Shape (k,).
+    """
+    variance = sigma**2
     mode = (-along + np.sqrt(along**2 + 4 * variance * (n - 1))) / 2
     mode = np.maximum(mode, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -146,7 +174,7 @@ def log_mass_within(measure: Measure, directions: Array, log_radius: Array) -> A
     lower = np.maximum(at - width, 0.0)
     nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
     r = lower[:, None] + (upper - lower)[:, None] * (nodes + 1) / 2
-    squares = r**2 + 2 * r * along[:, None] + float(measure.shift @ measure.shift)
+    squares = r**2 + 2 * r * along[:, None] + shift_squares
     with np.errstate(divide="ignore"):
         logs = (n - 1) * np.log(r) if n > 1 else np.zeros_like(r)
         logs = logs - squares / (2 * variance) + np.log(weights * (upper - lower)[:, None] / 2)

@@ -35,7 +35,10 @@ class RayAverage:
 
 
 def ray_average(
-    log_radius: Array, num_crossings: NDArray[np.int16], num_parameters: int
+    log_radius: Array,
+    num_crossings: NDArray[np.int16],
+    num_parameters: int,
+    log_mass: Array | None = None,
 ) -> RayAverage:
     """Return ln V = ln V_ball(n) + ln E_u[r(u)^n] and how far to trust it.
 
@@ -52,6 +55,9 @@ def ray_average(
         Crossings along each ray, same shape.
     num_parameters
         Dimension n.
+    log_mass
+        ln of the integral of r^(n-1) mu(r u) dr along each ray, where the measure mu is not
+        Lebesgue's, for which it is r^n / n; same shape.
 
     Examples
     --------
@@ -63,6 +69,8 @@ def ray_average(
     shape, count = log_radius.shape[:-1], log_radius.shape[-1]
     is_measured = ~np.isnan(log_radius).any(axis=-1)
     terms = num_parameters * log_radius[is_measured]
+    if log_mass is not None:
+        terms = np.log(num_parameters) + log_mass[is_measured]
     rows = np.ascontiguousarray(terms.reshape(-1, count))
     stderr, low, high = intervals.bootstrap(rows)
     tail = diagnostics.pareto_k(rows)

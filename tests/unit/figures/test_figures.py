@@ -38,6 +38,8 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
             "volume_status": (basin, np.where(np.isfinite(both), 2, 4).astype(np.int8)),
             "is_lower_bound": (basin, np.isfinite(both)),
             "mean_log_radius": (basin[:-1], np.full(both.shape[:-1], np.log(2.0))),
+            "log_mean_radius": (basin[:-1], np.full(both.shape[:-1], np.log(2.5))),
+            "log_copies": (dims, np.full(minimum, np.log(40320.0))),
             "train_accuracy": (dims, np.ones(minimum)),
             "test_accuracy": (dims, rng.uniform(0.5, 1, minimum)),
             "train_loss": (dims, rng.uniform(0, 0.1, minimum)),
@@ -65,6 +67,8 @@ BY_RECIPE = (
     "measures_by_recipe",
     "volume_by_gap",
     "measures_by_epoch",
+    "lines_by_recipe",
+    "overall_volume",
 )  # all recipes in one panel
 
 
@@ -411,7 +415,7 @@ def test_basins_stand_against_the_gap_from_the_smallest_to_the_largest(seed):
     assert names == ["middle", "warm", "small", "large"]
     for line, gap in zip(radius.lines, (10, 15, 20, 30), strict=True):
         np.testing.assert_allclose(line.get_xdata(), gap)
-        np.testing.assert_allclose(line.get_ydata(), np.log10(2.0))
+        np.testing.assert_allclose(line.get_ydata(), np.log10(2.5))
     own = cube.log_volume.isel(threshold=0, estimator=0, train_size=2, landscape_size=2)
     found = np.concatenate([line.get_ydata() for line in volume.lines])
     np.testing.assert_allclose(np.sort(found), np.sort(own.values.ravel()) / np.log(10))
