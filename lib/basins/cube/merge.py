@@ -19,6 +19,7 @@ from basins.cube.provenance import source_revision
 from basins.cube.variable import MINIMUM, VOLUME, Variable
 from basins.cube.write import whole_hdf5
 from basins.study import jobs
+from basins.study.controls import recipes_of_sizes
 from basins.study.load import study_sha256, study_text
 from basins.study.schema import Study
 from basins.volume.intervals import PROBABILITY
@@ -85,7 +86,7 @@ def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _:
 def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     labels = axes(study)
     sizes = {dim: len(values) for dim, values in labels.items()}
-    sizes["step"] = min(200, max(recipe.total_epochs for recipe in study.recipes.values()))
+    sizes["step"] = min(200, max(recipe.total_epochs for recipe in recipes_of_sizes(study)))
     tables = _Tables(
         root={
             name: _empty(variable, sizes)
