@@ -1,5 +1,7 @@
 """Planes that minima span, with their paths or three at a time, through the verbs."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -36,7 +38,8 @@ def losses_by_torch(study, thetas, seed):
     """Return losses of parameters (k, n) in every landscape of a seed, plainly, (landscapes, k)."""
     data = job_data.load(study, "digits")
     network = Network(build("mlp-6", data.input_shape, 10).double())
-    order = job_data.orders(study, data, (seed,))[0]
+    job = next(job for job in jobs.expand(study) if seed in job.seeds)
+    order = job_data.orders(study, data, replace(job, seeds=(seed,)))[0]
     inputs, targets = (
         torch.from_numpy(data.inputs[order]).double(),
         torch.from_numpy(data.targets[order]),

@@ -22,6 +22,7 @@ from basins.cube.spectrum_table import NODE
 from basins.cube.trajectory_table import TRAJECTORIES
 from basins.cube.variable import MINIMUM, Variable
 from basins.study import jobs
+from basins.study.controls import recipes_of_sizes
 from basins.study.recipes import kept_epochs
 from basins.study.schema import Study
 
@@ -111,7 +112,7 @@ def bulk_of(study: Study, num_nodes: int = 0) -> list[Bulk]:
 def longest_path(study: Study) -> int:
     """Return the largest number of points that a recipe keeps of its path, at least 1."""
     # A dim of no size cannot be written in chunks.
-    return max(1, *(len(kept_epochs(recipe)) for recipe in study.recipes.values()))
+    return max(1, *(len(kept_epochs(recipe)) for recipe in recipes_of_sizes(study)))
 
 
 def write_bulk(study: Study, bulk: Bulk, path: Path, advance: Callable[[int], None]) -> None:

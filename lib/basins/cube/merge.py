@@ -1,6 +1,6 @@
 """Job files to one cube, streaming: never more than one job's bulk in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from basins.cube.provenance import source_revision
 from basins.cube.variable import MINIMUM, VOLUME, Variable
 from basins.cube.write import whole_hdf5
 from basins.study import jobs
+from basins.study.controls import recipes_of_sizes
 from basins.study.load import study_sha256, study_text
 from basins.study.schema import Study
 from basins.volume.intervals import PROBABILITY
@@ -40,6 +41,7 @@ FROM_RAYS = ("r_max", "log_det_coordinates", "landscape_loss")
 FROM_ESTIMATES = tuple(BY_BASIN)
 BY_ESTIMATOR = tuple(name for name, one in schema.ROOT.items() if one.dims == VOLUME)
 OTHERS = ("num_parameters", "generalization_gap")  # an attribute, and a difference
+ADDED = ("log_copies", "log_mean_radius")  # since the first version; NaN where a file has none
 FROM_VOLUMES = tuple(
     name
     for name in schema.ROOT
@@ -87,7 +89,7 @@ def merge(study: Study, output: Path, advance: Callable[[int], None] = lambda _:
 def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     labels = axes(study)
     sizes = {dim: len(values) for dim, values in labels.items()}
-    sizes["step"] = min(200, max(recipe.total_epochs for recipe in study.recipes.values()))
+    sizes["step"] = min(200, max(recipe.total_epochs for recipe in recipes_of_sizes(study)))
     tables = _Tables(
         root={
             name: _empty(variable, sizes)
@@ -100,8 +102,7 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
     for job in jobs.expand(study):
         where = place(study, job)
         with open_file(study, job, "minima") as file:
-            for name in FROM_MINIMA:
-                tables.root[name][where] = file[name][()]
+            _put(tables, where, FROM_MINIMA, file)
             tables.root["num_parameters"][where[:2]] = file.attrs["num_parameters"].item()
             tables.normalization[where[1]] = str(file.attrs["input_normalization"])
             curve = file["history/train_loss"][()]
@@ -114,8 +115,7 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
                 tables.root[name][where] = file[name][()]
             _note(tables, job, file)
         with open_file(study, job, "volumes") as file:
-            for name in FROM_VOLUMES:
-                tables.root[name][where] = file[name][()]
+            _put(tables, where, FROM_VOLUMES, file)
             _put_estimators(tables, where, labels["estimator"], ["rays"], file)
             _note(tables, job, file)
         advance(3)
@@ -155,6 +155,13 @@ def _first_pass(study: Study, advance: Callable[[int], None]) -> _Tables:
             "above_threshold"
         )
     return tables
+
+
+def _put(tables: _Tables, where: tuple[Any, ...], names: Iterable[str], file: h5py.File) -> None:
+    """Put variables of a job file where they belong; those of `ADDED` may not be in an old one."""
+    for name in names:
+        if name in file or name not in ADDED:
+            tables.root[name][where] = file[name][()]
 
 
 def _put_estimators(

@@ -40,7 +40,14 @@ EFRON = "Efron 1979, Bootstrap methods"
 HUANG = "Huang et al. 2020, arXiv 1906.03291, section 4"
 VOLUMES = "this project, docs/volumes.md"
 
-TRAINING_STATUS = ("not_trained", "converged", "above_threshold", "diverged", "misclassifies")
+TRAINING_STATUS = (
+    "not_trained",
+    "converged",
+    "above_threshold",
+    "diverged",
+    "misclassifies",
+    "not_polished",
+)
 
 COORDINATES = {
     "model": ("model", "1", "name of the architecture"),
@@ -103,7 +110,7 @@ ROOT = {
         "int32",
         "epochs trained",
         "1",
-        "passes over the subset, those of a warm start among them",
+        "passes over the subset, those of a warm start among them, iterations of a polish not",
     ),
     "noise_scale": Variable(
         MINIMUM,
@@ -127,7 +134,9 @@ ROOT = {
         "what became of training",
         "1",
         "above_threshold: train_loss is not below the largest threshold; misclassifies: "
-        "poison, noise or imbalance cost a clean example its class",
+        "poison, noise or imbalance cost a clean example its class; not_polished: gradient_norm is "
+        "not below what the recipe's polish asks; of several, the first in the order diverged, "
+        "above_threshold, misclassifies, not_polished",
         flags=TRAINING_STATUS,
     ),
     "r_max": Variable(

@@ -20,8 +20,8 @@ class RecipeFacts:
         At the first step.
     is_plain
         Whether it neither augments, nor starts warm, nor has milestones.
-    optimizer, epochs, stop_at_loss
-        As the study says.
+    optimizer, epochs, steps, stop_at_loss
+        As the study says; it gives epochs or steps.
     others
         All its keys but the batch size, as text.
     num_added
@@ -33,7 +33,8 @@ class RecipeFacts:
     learning_rate: float
     is_plain: bool
     optimizer: str
-    epochs: int
+    epochs: int | None
+    steps: int | None
     stop_at_loss: float | None
     others: str
     num_added: int
@@ -42,7 +43,8 @@ class RecipeFacts:
     def line(self) -> str:
         """Return what it shares with the recipes that differ in the batch alone."""
         end = "" if self.stop_at_loss is None else f", until {self.stop_at_loss:g}"
-        return f"{self.optimizer}, rate {self.learning_rate:g}, {self.epochs} epochs{end}"
+        long = f"{self.steps} steps" if self.epochs is None else f"{self.epochs} epochs"
+        return f"{self.optimizer}, rate {self.learning_rate:g}, {long}{end}"
 
 
 def recipe_facts(cube: xr.Dataset) -> list[RecipeFacts]:
@@ -55,7 +57,8 @@ def recipe_facts(cube: xr.Dataset) -> list[RecipeFacts]:
             learning_rate=float(keys["learning_rate"]),
             is_plain=not any(keys.get(key) for key in ("augmentation", "warm_start", "milestones")),
             optimizer=keys["optimizer"],
-            epochs=int(keys["epochs"]),
+            epochs=keys.get("epochs"),
+            steps=keys.get("steps"),
             stop_at_loss=keys.get("stop_at_loss"),
             others=repr(sorted((key, keys[key]) for key in keys if key != "batch_size")),
             num_added=(keys.get("poison") or {}).get("examples", 0),

@@ -17,7 +17,7 @@ from basins.rays.measure_rays import Examined, measure_rays
 from basins.rays.numba_path import NumbaEvaluator
 from basins.rays.torch_path import TorchEvaluator
 from basins.study.curves import BEZIER, LINE
-from basins.training.loop import evaluate
+from basins.training.ends import evaluate
 from basins.volume.from_rays import Volumes, volumes
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from basins.plan.cost import (
 from basins.plan.networks import job_network
 from basins.study import jobs
 from basins.study.curves import KINDS, TRAINED, joins
-from basins.study.recipes import kept_epochs
+from basins.study.recipes import points_placed
 from basins.study.schema import Study
 
 SVD = 4  # products of all pairs that its singular values take
@@ -28,12 +28,6 @@ NEIGHBOR_OPERATIONS = 2e8  # of t-SNE, a point: CPU time of 60 to 600 points too
 def planes_charted(study: Study) -> int:
     """Return how many planes through three minima a cell has."""
     return len(study.recipes) * len(study.seeds)
-
-
-def points_placed(study: Study) -> int:
-    """Return how many points a cell's minefield has."""
-    minima = len(study.train_sizes) * len(study.seeds)
-    return minima * sum(1 + len(kept_epochs(recipe)) for recipe in study.recipes.values())
 
 
 def basins_of_curves(study: Study) -> int:

@@ -18,8 +18,8 @@ from basins.flatness.robustness import STEPS as PGD_STEPS
 from basins.plan.networks import NO_LAYER, NetworkCost, job_network
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
+from basins.study.controls import of_size, trained_on
 from basins.study.recipe_keys import Recipe
-from basins.study.recipes import trained_on
 from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.objective import is_misled, is_weighted
@@ -56,6 +56,7 @@ COUNTS = {"train": TRAIN, "rays": RAYS, "volume": VOLUME, "estimate": ESTIMATE}
 
 LINE_TRIALS = 1.5  # of a line search, or so
 BACKWARD = 3  # a training pass is a forward pass and a backward pass of twice its operations
+DOUBLE = 2  # a polish computes in double precision
 WEIGHTED = 3  # a weighted objective goes through torch where others are compiled
 AUGMENTED = 10  # activations that take as long as one number of an augmented image
 POINTS_PER_DIRECTION = 20  # that `importance` solves, the trial of shapes included
@@ -223,9 +224,10 @@ def _proximal(network: NetworkCost, batch: float) -> float:
 
 def phases_of(study: Study, job: jobs.Job) -> list[tuple[Recipe, int]]:
     """Return the recipes that a job trains by, and the epochs of each."""
-    recipe = study.recipes[job.recipe]
+    recipe = of_size(study.recipes[job.recipe], job.train_size)
     warm = recipe.warm_start
-    return schedules.phases(recipe, study.recipes[warm.recipe] if warm else None)
+    before = of_size(study.recipes[warm.recipe], job.train_size) if warm else None
+    return schedules.phases(recipe, before)
 
 
 def points_asked(study: Study, num_parameters: int) -> tuple[float, float]:
@@ -341,6 +343,9 @@ def counts(
             # An epoch's worth of forward passes, where a loss that no step has tells when to stop.
             asked = recipe.stop_at_loss is not None and (taken > number or is_misled(recipe))
             slower = WEIGHTED if network.is_compiled and is_weighted(recipe) else 1
+            # A polish comes last.
+            is_double = recipe is parts[-1][0] and study.recipes[job.recipe].polish is not None
+            slower *= DOUBLE if is_double else 1
             epochs += number * (slower * each * count / size + asked / BACKWARD)
             steps += each * taken
             if recipe.proximity is not None:

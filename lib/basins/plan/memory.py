@@ -18,8 +18,9 @@ from basins.flatness.of_minima import num_nodes
 from basins.plan import cell_cost, cost, networks
 from basins.rays.torch_path import CHUNK
 from basins.study import jobs
+from basins.study.controls import of_size, trained_on
 from basins.study.curves import TRAINED
-from basins.study.recipes import kept_epochs, trained_on
+from basins.study.recipes import kept_epochs, points_placed
 from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
@@ -52,7 +53,7 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     if isinstance(job, jobs.Cell):
         if verb == "minefield":
             # Points, centred, and turned.
-            points = 3 * 8.0 * cell_cost.points_placed(study) * network.num_parameters
+            points = 3 * 8.0 * points_placed(study) * network.num_parameters
             return 2.25 * facts.num_bytes + points
         held = _rays_bytes(study, network, facts, 1) + result_bytes(study, job, verb)
         if verb == "curves" and study.measure.curves:
@@ -94,10 +95,14 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
         blocks = seeds * batch * example if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.
         held = subset * (1 + any(part.augmentation for part, _ in parts))
-        points = len(kept_epochs(study.recipes[job.recipe]))
+        points = len(kept_epochs(of_size(study.recipes[job.recipe], job.train_size)))
         state += seeds * points * 4 * network.num_parameters
         # And poisoned ones beside the clean.
         held += subset * sum(is_misled(part) for part, _ in parts)
+        if study.recipes[job.recipe].polish:
+            # The plain examples once more, and all that is computed, in double precision.
+            held += 2 * seeds * job.train_size * example
+            graph, blocks, state = 2 * graph, 2 * blocks, 2 * state
         return data + held + blocks + max(graph, tests) + state
     if verb == "boundaries":
         points = study.measure.boundaries.points if study.measure.boundaries else 0
@@ -145,7 +150,7 @@ def _rays_bytes(
 def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     """Return the bytes of a job's or cell's result file."""
     if isinstance(job, jobs.Cell):
-        numbers = 6 * cell_cost.points_placed(study)
+        numbers = 6 * points_placed(study)
         if verb == "size_planes" and study.measure.size_planes:
             points = study.measure.size_planes.points
             numbers = cell_cost.planes_charted(study) * len(study.landscape_sizes) * points**2
@@ -164,7 +169,7 @@ def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
     if verb == "transform":
         return seeds * 4.0 * network.num_parameters
     if verb == "train":
-        points = 1 + len(kept_epochs(study.recipes[job.recipe]))
+        points = 1 + len(kept_epochs(of_size(study.recipes[job.recipe], job.train_size)))
         return seeds * 4.0 * network.num_parameters * points
     if verb == "flatness":
         numbers = _flatness_numbers(study, network.num_parameters)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from basins.study import jobs
+from basins.study.controls import subset_seed
 from basins.study.schema import Study, StudyError
 from basins.study.transform import is_around_minimum
 
@@ -128,11 +129,17 @@ def check_curves(study: Study) -> None:
                 )
         if pair[0] == pair[1]:
             _check_seeds(study, key, pair[0])
-        one, other = (study.recipes[jobs.parse_recipe_label(label)[0]].loss for label in pair)
+        recipes = [jobs.parse_recipe_label(label)[0] for label in pair]
+        one, other = (study.recipes[recipe].loss for recipe in recipes)
         if one != other:
             raise StudyError(
                 f"{key}: {pair[0]} is trained on {one} and {pair[1]} on {other}; a curve is "
                 "trained on one loss"
+            )
+        if subset_seed(study, recipes[0]) != subset_seed(study, recipes[1]):
+            raise StudyError(
+                f"{key}: {pair[0]} and {pair[1]} have other orders of examples (`subset_seed`), so "
+                "their minima are minima of two losses; a curve is trained on one"
             )
 
 
@@ -142,9 +149,9 @@ def _check_seeds(study: Study, key: str, label: str) -> None:
         raise StudyError(
             f"{key}: a curve from {label!r} to itself joins two seeds, and the study has one"
         )
-    if study.subset_seed is None:
+    if subset_seed(study, jobs.parse_recipe_label(label)[0]) is None:
         raise StudyError(
             f"{key}: a curve from {label!r} to itself joins minima of two seeds, which are minima "
-            "of one loss only if they were trained on the same examples; give the study a "
-            "subset_seed"
+            "of one loss only if they were trained on the same examples; give the study or "
+            "the recipe a subset_seed"
         )

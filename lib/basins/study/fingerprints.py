@@ -5,7 +5,12 @@ import json
 from typing import Any
 
 from basins.study import jobs
+from basins.study.controls import initialization_seed, subset_seed
+from basins.study.recipe_keys import Recipe
 from basins.study.schema import Study
+
+SEEDS = ("subset_seed", "initialization_seed")
+CONTROLS = (*SEEDS, "steps", "polish", "weight_norm")
 
 
 def of(study: Study, name: str, verb: str) -> str:
@@ -32,7 +37,7 @@ def of_job(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> str:
 def _facts_of_cell(study: Study, cell: jobs.Cell, verb: str) -> dict[str, Any]:
     if verb == "guess":
         return _facts_of_class(study, cell)
-    recipes = {name: recipe.model_dump(mode="json") for name, recipe in study.recipes.items()}
+    recipes = {name: _keys(recipe) for name, recipe in study.recipes.items()}
     facts = {
         "minima": [cell.model, cell.dataset, cell.seeds, study.train_sizes, recipes],
         "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
@@ -65,18 +70,35 @@ def _facts_of_class(study: Study, cell: jobs.Cell) -> dict[str, Any]:
     }
 
 
+def _keys(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys of a recipe; of its controls, those that are given.
+
+    So a study that has none keeps the results of versions that knew none.
+    """
+    keys: dict[str, Any] = recipe.model_dump(mode="json")
+    return {
+        name: value for name, value in keys.items() if name not in CONTROLS or value is not None
+    }
+
+
+def _own_keys(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys of a recipe but its seeds, which stand with the study's."""
+    return {name: value for name, value in _keys(recipe).items() if name not in SEEDS}
+
+
 def _facts(study: Study, job: jobs.Job, verb: str) -> dict[str, Any]:
+    seeds = [of(study, job.recipe) for of in (subset_seed, initialization_seed)]
     facts: dict[str, Any] = {
         "minima": [jobs.minimum_name(job, seed) for seed in job.seeds],
-        "recipe": study.recipes[job.recipe].model_dump(mode="json"),
-        "data": [study.subset_seed, study.initialization_seed, study.class_balanced],
+        "recipe": _own_keys(study.recipes[job.recipe]),
+        "data": [*seeds, study.class_balanced],
         "device": [study.device, study.threads],
     }
     if job.transform:
         facts["transform"] = job.transform
     warm = study.recipes[job.recipe].warm_start
     if warm:
-        facts["warm_start"] = study.recipes[warm.recipe].model_dump(mode="json")
+        facts["warm_start"] = _own_keys(study.recipes[warm.recipe])
     if verb == "flatness":
         measure = study.measure
         options = measure.flatness_options.model_dump(mode="json")
@@ -88,6 +110,9 @@ def _facts(study: Study, job: jobs.Job, verb: str) -> dict[str, Any]:
             facts[verb] += [study.study, study.landscape_sizes, study.measure.volume.dtype]
     elif verb not in {"train", "transform"}:
         volume = study.measure.volume.model_dump(mode="json")
+        if volume["sigma"] is None:
+            # As versions wrote it that knew no Gaussian.
+            del volume["sigma"]
         asked = [volume.pop(key) for key in ("estimators", "stderr", "max_evaluations")]
         facts["rays"] = [study.study, study.landscape_sizes, volume]
         if verb == "volume":

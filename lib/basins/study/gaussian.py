@@ -50,6 +50,13 @@ def _check_guess(study: Study) -> None:
             f"measure.volume.threshold_kind: {kind!r} is above a minimum's own loss, and a class "
             "has none; with measure.guess_and_check it must be 'loss'"
         )
+    for name, recipe in study.recipes.items():
+        if recipe.subset_seed is not None:
+            raise StudyError(
+                f"recipes.{name}.subset_seed: {recipe.subset_seed} gives its minima other examples "
+                "than guesses are checked on (measure.guess_and_check); give the study the "
+                "subset_seed"
+            )
     losses = {name: recipe.loss for name, recipe in study.recipes.items()}
     first = next(iter(losses))
     for name, loss in losses.items():

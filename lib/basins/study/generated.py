@@ -20,7 +20,7 @@ from basins.study.measure_keys import (
     TrajectoryMeasure,
     VolumeMeasure,
 )
-from basins.study.recipe_keys import Augmentation, Poison, Recipe, Sam, WarmStart
+from basins.study.recipe_keys import Augmentation, Poison, Polish, Recipe, Sam, WarmStart
 from basins.study.schema import Study
 
 SECTIONS: list[tuple[str, type[Strict], str]] = [
@@ -30,6 +30,7 @@ SECTIONS: list[tuple[str, type[Strict], str]] = [
     ("Poison", Poison, "recipes.<name>.poison."),
     ("Sharpness-aware minimization", Sam, "recipes.<name>.sam."),
     ("A warm start", WarmStart, "recipes.<name>.warm_start."),
+    ("A polish", Polish, "recipes.<name>.polish."),
     ("What is measured", Measure, "measure."),
     ("Volumes", VolumeMeasure, "measure.volume."),
     ("Flatness", FlatnessOptions, "measure.flatness_options."),

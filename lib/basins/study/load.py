@@ -16,7 +16,7 @@ from basins.study.curves import check_curves
 from basins.study.gaussian import check_gaussian
 from basins.study.jobs import path_name
 from basins.study.measure_keys import FEWEST_COMPARED, FEWEST_PLACED
-from basins.study.recipes import check_recipes, kept_epochs
+from basins.study.recipes import check_recipes, points_placed
 from basins.study.schema import Study, StudyError
 
 
@@ -181,8 +181,7 @@ def check_paths(study: Study) -> None:
         raise StudyError(
             "measure.trajectories: no recipe keeps its path; give one of them `keep_every`"
         )
-    minima = len(study.train_sizes) * len(study.seeds)
-    points = minima * sum(1 + len(kept_epochs(recipe)) for recipe in study.recipes.values())
+    points = points_placed(study)
     if study.measure.minefield and points < FEWEST_PLACED:
         raise StudyError(
             f"measure.minefield: a model and data set has {points} minima and points of paths; to "

@@ -44,6 +44,18 @@ class Sam(Strict):
     adaptive: bool = Field(default=False, description="in units of each parameter's own size")
 
 
+class Polish(Strict):
+    """How near the bottom of its training loss a minimum is brought once it is trained."""
+
+    gradient_norm: PositiveFloat = Field(
+        default=1e-4,
+        description="norm of the training loss's gradient to get below; parameters are rounded to "
+        "single precision, which leaves about 1e-7 in small networks, and where rectified units "
+        "have kinks there may be no such place: `training_status` marks what stays above",
+    )
+    iterations: Positive = Field(default=1000, description="iterations at most")
+
+
 class WarmStart(Strict):
     """Where training begins, if not at a random initialization."""
 
@@ -102,7 +114,14 @@ class Recipe(Strict):
     batch_size: Positive | Literal["full"] = Field(
         default="full", description="examples a step, or `full` for all"
     )
-    epochs: Positive = Field(description="passes over the training subset")
+    epochs: Positive | None = Field(
+        default=None, description="passes over the training subset; this or `steps` is given"
+    )
+    steps: Positive | None = Field(
+        default=None,
+        description="steps at least, the same at every train size, in place of `epochs`: as many "
+        "whole epochs as hold them",
+    )
     loss: Loss = Field(default="cross_entropy", description="loss trained on and measured in")
     stop_at_loss: PositiveFloat | None = Field(
         default=None, description="stop a seed once its whole training loss is below this"
@@ -137,11 +156,37 @@ class Recipe(Strict):
     warm_start: WarmStart | None = Field(
         default=None, description="begin with some epochs by another recipe of the study"
     )
+    polish: Polish | None = Field(
+        default=None,
+        description="after training, whatever ended it, full-batch L-BFGS on the mean loss of the "
+        "clean subset, without decay or noise of any kind, in double precision",
+    )
+    weight_norm: PositiveFloat | None = Field(
+        default=None,
+        description="hold the norm of all parameters at this: the start and what every step leads "
+        "to are scaled to it",
+    )
+    subset_seed: int | None = Field(
+        default=None,
+        ge=0,
+        description="one order of examples for all seeds of this recipe; default: the study's",
+    )
+    initialization_seed: int | None = Field(
+        default=None,
+        ge=0,
+        description="one initialisation for all seeds of this recipe; default: the study's",
+    )
+
+    @property
+    def own_epochs(self) -> int:
+        """Epochs by this recipe, which must have been counted where it gives steps."""
+        assert self.epochs is not None
+        return self.epochs
 
     @property
     def total_epochs(self) -> int:
         """Epochs by this recipe and by the one it starts warm from."""
-        return self.epochs + (self.warm_start.epochs if self.warm_start else 0)
+        return self.own_epochs + (self.warm_start.epochs if self.warm_start else 0)
 
     @property
     def decay(self) -> float:

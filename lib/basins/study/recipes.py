@@ -3,6 +3,7 @@
 import itertools
 
 from basins.study import resolve
+from basins.study.controls import check_controls, check_same_start, of_size, recipes_of_sizes
 from basins.study.recipe_keys import Recipe
 from basins.study.schema import Study, StudyError
 
@@ -14,13 +15,17 @@ STAGED = ("steps", "growing_batch")  # schedules that change at milestones
 def check_recipes(study: Study) -> None:
     """Raise StudyError, naming the key, for the first recipe that cannot be run."""
     for name, recipe in study.recipes.items():
+        check_controls(name, recipe)
         _check_optimizer(name, recipe)
         _check_layers(study, name, recipe)
         _check_schedule(name, recipe)
         _check_augmentation(study, name, recipe)
-        _check_warm_start(study, name, recipe)
         _check_poison(study, name, recipe)
-        _check_path(name, recipe)
+    for name, recipe in study.recipes.items():
+        _check_warm_start(study, name, recipe)
+        for size in study.train_sizes:
+            _check_milestones(name, of_size(recipe, size), _at_size(recipe, size))
+            _check_path(name, of_size(recipe, size), _at_size(recipe, size))
     _check_binary(study)
 
 
@@ -50,7 +55,7 @@ def milestone_epochs(recipe: Recipe) -> list[int]:
     >>> milestone_epochs(Recipe(optimizer="sgd", learning_rate=1.0, epochs=9, milestones=[0.5]))
     [4]
     """
-    return [round(milestone * recipe.epochs) for milestone in recipe.milestones]
+    return [round(milestone * recipe.own_epochs) for milestone in recipe.milestones]
 
 
 def kept_epochs(recipe: Recipe) -> list[int]:
@@ -65,6 +70,12 @@ def kept_epochs(recipe: Recipe) -> list[int]:
     """
     regular = range(0, recipe.total_epochs, recipe.keep_every) if recipe.keep_every else []
     return sorted({*recipe.measure_at, *regular})
+
+
+def points_placed(study: Study) -> int:
+    """Return how many minima and points on the way to them a model and data set has."""
+    each = sum(1 + len(kept_epochs(recipe)) for recipe in recipes_of_sizes(study))
+    return len(study.seeds) * each
 
 
 def _check_optimizer(name: str, recipe: Recipe) -> None:
@@ -127,16 +138,25 @@ def _check_schedule(name: str, recipe: Recipe) -> None:
             raise StudyError(
                 f"recipes.{name}.{key}: the key is missing; schedule {recipe.schedule} needs it"
             )
-    epochs = [0, *milestone_epochs(recipe), recipe.epochs]
-    is_increasing = all(first < second for first, second in itertools.pairwise(epochs))
-    if recipe.milestones and not is_increasing:
-        raise StudyError(
-            f"recipes.{name}.milestones: {recipe.milestones} of {recipe.epochs} epochs are epochs "
-            f"{epochs[1:-1]}; they must be increasing and lie between the first and the last"
-        )
     if recipe.schedule == "growing_batch" and recipe.batch_size == "full":
         raise StudyError(
             f"recipes.{name}.batch_size: 'full' cannot grow; schedule growing_batch needs a number"
+        )
+
+
+def _at_size(recipe: Recipe, train_size: int) -> str:
+    """Return the words that name a train size where a recipe's epochs depend on it."""
+    return "" if recipe.steps is None else f" of {train_size} examples"
+
+
+def _check_milestones(name: str, recipe: Recipe, at_size: str) -> None:
+    epochs = [0, *milestone_epochs(recipe), recipe.own_epochs]
+    is_increasing = all(first < second for first, second in itertools.pairwise(epochs))
+    if recipe.milestones and not is_increasing:
+        raise StudyError(
+            f"recipes.{name}.milestones: {recipe.milestones} of {recipe.epochs} epochs{at_size} "
+            f"are epochs {epochs[1:-1]}; they must be increasing and lie between the first and the "
+            "last"
         )
 
 
@@ -182,11 +202,6 @@ def _check_poison(study: Study, name: str, recipe: Recipe) -> None:
             check_held_out(study, dataset, entry.num_train)
 
 
-def trained_on(recipe: Recipe, train_size: int) -> int:
-    """Return how many examples an epoch goes through: clean ones and poison."""
-    return train_size + (recipe.poison.examples if recipe.poison else 0)
-
-
 def _check_warm_start(study: Study, name: str, recipe: Recipe) -> None:
     warm = recipe.warm_start
     if warm is None:
@@ -202,30 +217,33 @@ def _check_warm_start(study: Study, name: str, recipe: Recipe) -> None:
         raise StudyError(
             f"{key}.recipe: {warm.recipe!r} starts warm itself; allowed are recipes that do not"
         )
-    if warm.epochs > before.epochs:
-        raise StudyError(
-            f"{key}.epochs: {warm.epochs} is more than the {before.epochs} epochs of recipe "
-            f"{warm.recipe}"
-        )
+    for size in study.train_sizes:
+        there = of_size(before, size).own_epochs
+        if warm.epochs > there:
+            raise StudyError(
+                f"{key}.epochs: {warm.epochs} is more than the {there} epochs of recipe "
+                f"{warm.recipe}{_at_size(before, size)}"
+            )
     if before.loss != recipe.loss:
         raise StudyError(
             f"{key}.recipe: {warm.recipe!r} trains on {before.loss}; it must be on {recipe.loss} "
             "too"
         )
+    check_same_start(study, name, warm.recipe)
 
 
-def _check_path(name: str, recipe: Recipe) -> None:
+def _check_path(name: str, recipe: Recipe, at_size: str) -> None:
     asked = recipe.measure_at
     is_increasing = all(first < second for first, second in itertools.pairwise(asked))
     if not is_increasing or (asked and asked[-1] >= recipe.total_epochs):
         raise StudyError(
             f"recipes.{name}.measure_at: {asked} must be increasing and below the recipe's "
-            f"{recipe.total_epochs} epochs, whose end is measured in any case"
+            f"{recipe.total_epochs} epochs{at_size}, whose end is measured in any case"
         )
     if recipe.keep_every and recipe.keep_every >= recipe.total_epochs:
         raise StudyError(
             f"recipes.{name}.keep_every: {recipe.keep_every} must be below the recipe's "
-            f"{recipe.total_epochs} epochs, or its path has no point but the start"
+            f"{recipe.total_epochs} epochs{at_size}, or its path has no point but the start"
         )
 
 

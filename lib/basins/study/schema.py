@@ -65,10 +65,16 @@ class Study(Strict):
     seeds: Seeds = Field(description="seeds, as a list or as their number")
     seeds_per_job: Positive = Field(default=5, description="seeds trained and measured by one job")
     subset_seed: int | None = Field(
-        default=None, ge=0, description="one order of examples for all seeds; default: each its own"
+        default=None,
+        ge=0,
+        description="one order of examples for all seeds, where a recipe names no other; default: "
+        "each its own",
     )
     initialization_seed: int | None = Field(
-        default=None, ge=0, description="one initialisation for all seeds; default: each its own"
+        default=None,
+        ge=0,
+        description="one initialisation for all seeds, where a recipe names no other; default: "
+        "each its own",
     )
     class_balanced: bool = Field(
         default=False, description="let every prefix of the examples hold the classes evenly"

@@ -60,6 +60,13 @@ def update(
     return theta.sub(gradient, alpha=rate)
 
 
+def on_sphere(theta: Tensor, norm: float) -> Tensor:
+    """Return parameters, shape (seeds, n), scaled to a norm; exact to their own rounding."""
+    found = theta.double()
+    scaled: Tensor = found * (norm / found.norm(dim=1, keepdim=True))
+    return scaled.to(theta.dtype)
+
+
 def _adam(
     recipe: Recipe, theta: Tensor, gradient: Tensor, state: State, step: int, rate: float
 ) -> Tensor:

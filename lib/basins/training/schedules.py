@@ -1,4 +1,4 @@
-"""What changes while a recipe runs: its learning rate, its batch, and the recipe of a warm start.
+"""What changes while a recipe runs: its learning rate, its batch, and the recipe at work.
 
 Decaying the rate and growing the batch at the same milestones keep the same scale of noise, rate
 times examples over batch (Smith et al. 2017, arXiv 1711.00489).
@@ -27,7 +27,7 @@ def learning_rate(recipe: Recipe, step: int, num_steps: int) -> float:
     if recipe.schedule == "linear":
         return recipe.learning_rate * (1 - done)
     if recipe.schedule == "steps":
-        return recipe.learning_rate * _factor(recipe, step * recipe.epochs // num_steps)
+        return recipe.learning_rate * _factor(recipe, step * recipe.own_epochs // num_steps)
     return recipe.learning_rate
 
 
@@ -60,11 +60,17 @@ def steps_before(recipe: Recipe, epoch: int, num_examples: int) -> int:
 def phases(recipe: Recipe, before: Recipe | None) -> list[tuple[Recipe, int]]:
     """Return the recipes that a training goes through, and the epochs of each.
 
-    `before` is the recipe that the warm start names, if there is one.
+    `before` is the recipe that the warm start names, if there is one. A polish comes last, as what
+    it is: L-BFGS on a plain loss, an iteration an epoch.
     """
-    if recipe.warm_start is None or before is None:
-        return [(recipe, recipe.epochs)]
-    return [(before, recipe.warm_start.epochs), (recipe, recipe.epochs)]
+    parts = [(recipe, recipe.own_epochs)]
+    if recipe.warm_start is not None and before is not None:
+        parts.insert(0, (before, recipe.warm_start.epochs))
+    if recipe.polish is not None:
+        count = recipe.polish.iterations
+        polish = Recipe(optimizer="lbfgs", learning_rate=1.0, epochs=count, loss=recipe.loss)
+        parts.append((polish, count))
+    return parts
 
 
 def _factor(recipe: Recipe, epoch: int) -> float:

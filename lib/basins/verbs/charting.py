@@ -81,7 +81,7 @@ def boundaries(study: Path, job: str, receipt: Path, minima: Path, output: Path)
         else class_lead(network, torch.from_numpy(theta).to(device), places, places)
         for theta, has_none in zip(parameters, is_diverged, strict=True)
     ]
-    order = orders(found, data, block.seeds)[:, : block.train_size]
+    order = orders(found, data, block)[:, : block.train_size]
     points = {
         "point_x": data.inputs[order, 0],
         "point_y": data.inputs[order, 1],

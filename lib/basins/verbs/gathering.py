@@ -25,7 +25,7 @@ from basins.study import fingerprints, jobs
 from basins.study.load import load_study
 from basins.study.measure_keys import FEWEST_PLACED
 from basins.study.schema import Study
-from basins.training.loop import evaluate
+from basins.training.ends import evaluate
 from basins.verbs.job_data import load, network_of
 from basins.verbs.job_file import cell_file, publish
 

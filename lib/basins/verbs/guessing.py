@@ -21,8 +21,8 @@ from basins.study.load import load_study
 from basins.study.measure_keys import GuessMeasure
 from basins.study.schema import Study
 from basins.training import checkpoint
-from basins.training.loop import evaluate
-from basins.verbs.job_data import load, network_of, orders
+from basins.training.ends import evaluate
+from basins.verbs.job_data import load, network_of, order
 from basins.verbs.job_file import cell_file, publish
 from basins.volume.au2001subset import POPULATIONS, ClassVolume, class_volume, combined
 from basins.volume.class_parts import part_of_class
@@ -88,8 +88,9 @@ def _guessed(
     dtype = torch.float32 if settings.dtype == "float32" else torch.float64
     like = torch.empty(0, device=device, dtype=dtype)
     network = network_of(cell, data, loss).to(device, dtype)
-    order = orders(study, data, (seed,))[0, :size]
-    examples = torch.from_numpy(data.inputs[order]), torch.from_numpy(data.targets[order])
+    fixed = seed if study.subset_seed is None else study.subset_seed
+    rows = order(study, data, fixed)[:size]
+    examples = torch.from_numpy(data.inputs[rows]), torch.from_numpy(data.targets[rows])
     prior = network_prior(network, Landscapes(*examples, (size,), loss), settings.sigma, like)
     found = class_volume(
         prior,

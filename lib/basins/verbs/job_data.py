@@ -23,7 +23,7 @@ from basins.losses import num_outputs
 from basins.models.functional import Network, build, initial_parameters
 from basins.models.mlp import layer_widths
 from basins.rays.landscapes import Landscapes
-from basins.study import fingerprints, jobs
+from basins.study import controls, fingerprints, jobs
 from basins.study.load import load_study
 from basins.study.measure_keys import VolumeMeasure
 from basins.study.recipes import unlayered
@@ -97,7 +97,7 @@ def minima_of(
 ) -> Iterator[Minimum]:
     """Yield the minima of a job, ready to be measured; arguments as `trained` returns them."""
     settings = study.measure.volume
-    order = orders(study, data, block.seeds)[:, : study.landscape_sizes[-1]]
+    chosen = orders(study, data, block)[:, : study.landscape_sizes[-1]]
     dtype = torch.float32 if settings.dtype == "float32" else torch.float64
     for row, seed in enumerate(block.seeds):
         anchor = parameters[row].astype(np.float64)
@@ -108,8 +108,8 @@ def minima_of(
             scale=scale,
             log_det=log_det,
             landscapes=Landscapes(
-                torch.from_numpy(data.inputs[order[row]]),
-                torch.from_numpy(data.targets[order[row]]),
+                torch.from_numpy(data.inputs[chosen[row]]),
+                torch.from_numpy(data.targets[chosen[row]]),
                 tuple(study.landscape_sizes),
                 study.recipes[block.recipe].loss,
             ),
@@ -202,17 +202,22 @@ def network_of(block: jobs.Job | jobs.Cell, data: Data, loss: str) -> Network:
 
 
 def initial(study: Study, block: jobs.Job, data: Data, loss: str, seed: int) -> torch.Tensor:
-    """Return the start of a seed, the same for all recipes and train sizes."""
-    chosen = seed if study.initialization_seed is None else study.initialization_seed
+    """Return the start of a seed, the same for all train sizes and recipes that name no other."""
+    given = controls.initialization_seed(study, block.recipe)
+    chosen = seed if given is None else given
     outputs = num_outputs(loss, data.num_classes)
     return initial_parameters(
         block.model, data.input_shape, outputs, block.model, block.dataset, chosen
     )
 
 
-def orders(study: Study, data: Data, seeds: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return each seed's order of the training examples, shape (seeds, examples)."""
-    chosen = [seed if study.subset_seed is None else study.subset_seed for seed in seeds]
-    return np.stack(
-        [subsets.order(data.name, data.targets, seed, study.class_balanced) for seed in chosen]
-    )
+def orders(study: Study, data: Data, block: jobs.Job) -> NDArray[np.int64]:
+    """Return the order of the training examples for each of a job's seeds, (seeds, examples)."""
+    given = controls.subset_seed(study, block.recipe)
+    chosen = [seed if given is None else given for seed in block.seeds]
+    return np.stack([order(study, data, seed) for seed in chosen])
+
+
+def order(study: Study, data: Data, seed: int) -> NDArray[np.int64]:
+    """Return the order of the training examples that a seed fixes, shape (examples,)."""
+    return subsets.order(data.name, data.targets, seed, study.class_balanced)

@@ -25,9 +25,9 @@ from basins.datasets.subsets import Data
 from basins.flatness.symmetry import log_copies
 from basins.models.functional import Network
 from basins.study import fingerprints, jobs
+from basins.study.controls import trained_on
 from basins.study.load import load_study
 from basins.study.recipe_keys import Recipe
-from basins.study.recipes import trained_on
 from basins.study.schema import Study, StudyError
 from basins.training import schedules
 from basins.training.loop import Minima
@@ -123,8 +123,9 @@ def _training_status(recipe: Recipe, minima: Minima) -> NDArray[np.int8]:
 
     What misleads is to leave the clean subset as it was; where it does not, that is said.
     """
+    status = np.where(minima.is_unpolished, TRAINING_STATUS.index("not_polished"), 1)
     misses = (minima.train_accuracy < 1) & is_misled(recipe)
-    status = np.where(misses, TRAINING_STATUS.index("misclassifies"), 1)
+    status = np.where(misses, TRAINING_STATUS.index("misclassifies"), status)
     return np.where(minima.is_diverged, TRAINING_STATUS.index("diverged"), status).astype(np.int8)
 
 

@@ -12,12 +12,14 @@ from basins.datasets import load as datasets
 from basins.datasets.subsets import Data
 from basins.progress import progress
 from basins.study import fingerprints, jobs
+from basins.study.controls import of_size
 from basins.study.recipe_keys import Recipe
 from basins.study.recipes import check_held_out, check_shape
 from basins.training import checkpoint
 from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import train as train_minima
 from basins.training.objective import Objective, is_misled, objective_of
+from basins.training.schedules import phases
 from basins.verbs.job_data import check_network, find, initial, load, network_of, orders
 from basins.verbs.job_file import minima_groups, publish
 
@@ -31,21 +33,22 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     clock = Clock("train --slow-path" if slow_path else "train", device, "float32")
     data = load(found, block.dataset)
     datasets.check_receipt(data, receipt)
-    recipe = found.recipes[block.recipe]
+    recipe = of_size(found.recipes[block.recipe], block.train_size)
     warm = recipe.warm_start
-    before = found.recipes[warm.recipe] if warm else None
+    before = of_size(found.recipes[warm.recipe], block.train_size) if warm else None
     check_held_out(found, block.dataset, len(data.targets))
     check_shape(found, block.dataset, data.input_shape)
     # The darkest pixel of all examples: 0 before images were normalized.
     black = torch.from_numpy(data.inputs.min(axis=(0, 2, 3))) if data.inputs.ndim == 4 else None
     network = network_of(block, data, recipe.loss).to(device, torch.float32)
     check_network(found, network, data.input_shape)
-    whole = orders(found, data, block.seeds)
+    whole = orders(found, data, block)
     order = whole[:, : block.train_size]
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = fingerprints.of(found, block.id, "train")
     saved = jobs.checkpoint_file(found, block.id)
-    with progress(f"training {block.id}", recipe.total_epochs, "epochs") as advance:
+    num_epochs = sum(count for _, count in phases(recipe, before))
+    with progress(f"training {block.id}", num_epochs, "epochs") as advance:
         minima = train_minima(
             network,
             recipe,

@@ -8,10 +8,12 @@ import torch
 from basins import device as devices
 from basins.cube import read
 from basins.cube.provenance import Clock
+from basins.cube.schema import TRAINING_STATUS
 from basins.flatness.transforms import in_coordinates, named_transform
 from basins.study import fingerprints, jobs
 from basins.study.transform import epoch_of
-from basins.training.loop import Minima, ends_of
+from basins.training.ends import ends_of
+from basins.training.loop import Minima
 from basins.verbs.job_data import diverged, find, orders, trained
 from basins.verbs.job_file import minima_groups, publish
 
@@ -28,7 +30,8 @@ def transform(study: Path, job: str, receipt: Path, minima: Path, output: Path) 
     rows = [parent.seeds.index(seed) for seed in block.seeds]
     epoch = epoch_of(block.transform)
     with read.open_job(minima, "minima", fingerprints.of(found, parent.id, "train")) as file:
-        before = {name: file[name][()][rows] for name in ("epochs", "history/train_loss")}
+        known_of = ("epochs", "history/train_loss", "training_status")
+        before = {name: file[name][()][rows] for name in known_of}
         steps = file["history/epoch"][0].astype(np.int32)
         if epoch is not None:
             point = list(file["path/epoch"][()]).index(epoch)
@@ -44,7 +47,7 @@ def transform(study: Path, job: str, receipt: Path, minima: Path, output: Path) 
             ]
         )
     theta = torch.from_numpy(made).float().to(device)
-    order = orders(found, data, block.seeds)[:, : block.train_size]
+    order = orders(found, data, block)[:, : block.train_size]
     ends = ends_of(
         in_coordinates(network, block.transform, theta[0].cpu()).to(device, torch.float32),
         found.recipes[block.recipe].loss,
@@ -55,15 +58,17 @@ def transform(study: Path, job: str, receipt: Path, minima: Path, output: Path) 
         torch.from_numpy(data.test_targets).to(device),
     )
     epochs, known = before["epochs"], len(steps)
+    is_unpolished = before["training_status"] == TRAINING_STATUS.index("not_polished")
     if epoch is not None:
         # What becomes of a training later says nothing of where it was.
-        is_diverged = ~np.isfinite(ends["train_loss"])
+        is_diverged, is_unpolished = ~np.isfinite(ends["train_loss"]), np.zeros_like(is_diverged)
         epochs, known = np.minimum(epochs, epoch), int((steps < epoch).sum())
     kept = Minima(
         parameters=theta.cpu().numpy(),
         **ends,
         epochs=epochs,
         is_diverged=is_diverged,
+        is_unpolished=is_unpolished,
         history_epoch=steps[:known],
         history_train_loss=before["history/train_loss"][:, :known],
         path=np.empty((len(rows), 0, theta.shape[1]), dtype=np.float32),

@@ -54,6 +54,13 @@ def test_other_coordinates_have_another_gaussian(study_file):
         load_study(path)
 
 
+def test_guesses_are_checked_on_one_order_of_examples(study_file):
+    recipes = {"adam": ADAM, "own": ADAM | {"subset_seed": 3}}
+    measure = {"volume": VOLUME, "guess_and_check": GUESS}
+    with pytest.raises(StudyError, match=r"own\.subset_seed: 3 gives its minima other examples"):
+        load_study(study_file(recipes=recipes, measure=measure))
+
+
 def test_guesses_are_checked_in_one_loss(study_file):
     recipes = {"adam": ADAM, "squared": ADAM | {"loss": "squared_error"}}
     measure = {"volume": VOLUME, "guess_and_check": GUESS}

@@ -10,8 +10,10 @@ from small_trainings import run_training, small_problem
 from basins.models.functional import Network, build, initial_parameters
 from basins.study.recipe_keys import Recipe
 from basins.training import checkpoint
+from basins.training.ends import evaluate
 from basins.training.gradients import torch_gradients
-from basins.training.loop import batch_order, evaluate, recorded_epochs, train
+from basins.training.loop import recorded_epochs, train
+from basins.training.stages import batch_order
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.02, "epochs": 12}
 
@@ -188,7 +190,7 @@ def test_linear_regression_finds_the_least_squares_solution(seed):
 def test_evaluation_is_the_same_in_any_chunks(problem, monkeypatch):
     network, theta, inputs, targets = problem
     whole = evaluate(network, "cross_entropy", theta, inputs, targets)
-    monkeypatch.setattr("basins.training.loop.CHUNK", 7)
+    monkeypatch.setattr("basins.training.ends.CHUNK", 7)
     parts = evaluate(network, "cross_entropy", theta, inputs, targets)
     torch.testing.assert_close(whole[0], parts[0], rtol=1e-6, atol=0)
     assert torch.equal(whole[1], parts[1])

@@ -10,7 +10,9 @@ from basins.models.functional import Network, build, initial_parameters
 from basins.study.recipe_keys import Augmentation, Recipe, WarmStart
 from basins.training import loop
 from basins.training.augmentation import augmented
+from basins.training.ends import evaluate
 from basins.training.gradients import torch_gradients
+from basins.training.stages import batch_order
 
 SEEDS, SHAPE, SIZE = (0, 1), (1, 4, 4), 30
 SGD = {"optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.9}
@@ -65,7 +67,7 @@ def by_torch(problem, parts, row):
                 seen = augmented(recipe.augmentation, seen, (SEEDS[row],), epoch)
             order = torch.arange(SIZE)
             if batches[own] < SIZE:
-                order = loop.batch_order((SEEDS[row],), epoch, SIZE)[0]
+                order = batch_order((SEEDS[row],), epoch, SIZE)[0]
             optimizer.param_groups[0]["lr"] = rates[own]
             for chosen in order.split(batches[own]):
                 optimizer.zero_grad()
@@ -162,7 +164,7 @@ def test_training_stops_at_the_loss_of_plain_images(problem, batch_size):
     recipe = Recipe(**ADAM, epochs=8, batch_size=batch_size, augmentation=MOVES)
     ends = [run(problem, recipe.model_copy(update={"epochs": n})) for n in range(1, 9)]
     points = [theta.numpy(), *(end.parameters for end in ends)]
-    start = loop.evaluate(network, recipe.loss, theta, inputs, targets)[0].numpy()
+    start = evaluate(network, recipe.loss, theta, inputs, targets)[0].numpy()
     losses = np.array([start, *(end.train_loss for end in ends)])
     bound = float(np.median(losses))
     found = run(problem, recipe.model_copy(update={"stop_at_loss": bound}))

@@ -1,0 +1,85 @@
+"""Losses, accuracies and norms of parameters: what is recorded of where a training ends."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import grad
+
+from basins.losses import LossFunction, is_correct, per_example_loss
+from basins.models.functional import Network, is_batched, over_rows
+
+CHUNK = 8192  # examples of one forward pass
+
+
+def ends_of(
+    network: Network,
+    loss_kind: str,
+    theta: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
+    test_inputs: Tensor,
+    test_targets: Tensor,
+) -> dict[str, NDArray[np.float64]]:
+    """Return losses, accuracies and norms of `Minima` at parameters; arguments as of `train`."""
+    train_loss, train_accuracy = evaluate(network, loss_kind, theta, inputs, targets)
+    shared = (len(theta),) + (-1,) * test_inputs.ndim
+    test_loss, test_accuracy = evaluate(
+        network, loss_kind, theta, test_inputs.expand(*shared), test_targets.expand(len(theta), -1)
+    )
+    gradient_norm = _gradient_norm(network, per_example_loss(loss_kind), theta, inputs, targets)
+    found = {
+        "train_loss": train_loss,
+        "test_loss": test_loss,
+        "train_accuracy": train_accuracy,
+        "test_accuracy": test_accuracy,
+        "gradient_norm": gradient_norm,
+        "weight_norm": theta.double().norm(dim=1),
+    }
+    return {name: values.cpu().numpy() for name, values in found.items()}
+
+
+def evaluate(
+    network: Network, loss_kind: str, theta: Tensor, inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return mean loss and accuracy of each seed, float64, shape (seeds,) each.
+
+    Parameters
+    ----------
+    network, loss_kind
+        The architecture, and the loss of one example.
+    theta
+        Shape (seeds, n).
+    inputs, targets
+        Shapes (seeds, examples, *input_shape) and (seeds, examples).
+    """
+    loss = per_example_loss(loss_kind)
+
+    def chunk_sums(theta: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = network.apply(theta, inputs)
+        correct = is_correct(loss_kind, outputs, targets)
+        return loss(outputs, targets).double().sum(), correct.double().sum()
+
+    sums = over_rows(chunk_sums, (0, 0, 0), is_batched(network.module, theta.device))
+    totals = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)
+    with torch.no_grad():
+        for start in range(0, targets.shape[1], CHUNK):
+            part = slice(start, start + CHUNK)
+            totals += torch.stack(sums(theta, inputs[:, part], targets[:, part]))
+    mean = totals / targets.shape[1]
+    return mean[0], mean[1]
+
+
+def _gradient_norm(
+    network: Network, loss: LossFunction, theta: Tensor, inputs: Tensor, targets: Tensor
+) -> Tensor:
+    def chunk_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(network.apply(theta, inputs), targets).sum()
+
+    gradients = over_rows(grad(chunk_loss), (0, 0, 0), is_batched(network.module, theta.device))
+    total = torch.zeros_like(theta, dtype=torch.float64)
+    for start in range(0, targets.shape[1], CHUNK):
+        part = slice(start, start + CHUNK)
+        total += gradients(theta, inputs[:, part], targets[:, part])
+    norm: Tensor = (total / targets.shape[1]).norm(dim=1)
+    return norm
