@@ -25,6 +25,7 @@ class DatasetEntry:
 
 DATASETS = {
     "digits": DatasetEntry("basins.datasets.digits:load", 1437, 10, 360, (1, 8, 8)),
+    "digits-3-8": DatasetEntry("basins.datasets.digits:load_pair", 285, 2, 72, (1, 8, 8)),
     "swiss-roll": DatasetEntry("basins.datasets.swiss_roll:load", 2000, 2, 4000, (2,)),
     "circles": DatasetEntry("basins.datasets.circles:load", 2000, 2, 4000, (2,)),
     "modular-addition": DatasetEntry(

@@ -41,6 +41,17 @@ def test_made_data_sets_are_as_studies_expect(name):
     assert receipt(load(name)) == receipt(data)
 
 
+def test_threes_and_eights_are_those_of_the_digits():
+    pair, whole = load("digits-3-8"), load("digits")
+    for part in ("", "test_"):
+        targets = getattr(whole, f"{part}targets")
+        for label, digit in ((0, 3), (1, 8)):
+            own = getattr(pair, f"{part}inputs")[getattr(pair, f"{part}targets") == label]
+            np.testing.assert_array_equal(own, getattr(whole, f"{part}inputs")[targets == digit])
+    assert len(pair.targets) + len(pair.test_targets) == 357
+    assert pair.num_classes == 2
+
+
 def test_digits_are_standardised_and_all_there():
     data = load("digits")
     assert len(data.targets) + len(data.test_targets) == 1797
