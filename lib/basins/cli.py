@@ -35,6 +35,7 @@ VERBS = {
     "animate": "write an animation of the loss in a plane as the landscape grows",
     "show": "print a readable summary of a cube",
     "rank": "rank the measures of a cube by how they go with the generalization gap",
+    "scaling": "fit how volumes go with the number of examples, and hold laws against each other",
     "plan": "say what is left of a study and what it will cost: jobs, hours, memory, bytes",
     "calibrate": "measure what this machine takes to train and to measure, for `basins plan`",
     "orphans": "list, await or cancel the SLURM jobs that a killed run of this folder left behind",
@@ -119,6 +120,9 @@ def build_parser() -> argparse.ArgumentParser:
     rank = verb("rank")
     rank.add_argument("cube", type=Path, help="cube of a study")
     rank.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    scaling = verb("scaling")
+    scaling.add_argument("cubes", type=Path, nargs="+", help="cubes of studies")
+    scaling.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     plan = verb("plan")
     plan.add_argument("study", type=Path, help="study file")
     plan.add_argument("--gpus", type=int, help="GPUs the wall time assumes (default: 1)")

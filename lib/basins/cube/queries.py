@@ -3,8 +3,7 @@
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-
-from basins import streams
+from scipy.stats import binomtest
 
 Array = NDArray[np.float64]
 
@@ -54,33 +53,58 @@ def largest_minimum(cube: xr.Dataset) -> xr.DataArray:
     return named
 
 
-def power_law(cube: xr.Dataset) -> xr.Dataset:
-    """Fit ln V = a ln N + b over each minimum's own landscape (arXiv 2511.04808, section 4).
+def first_lost_landscape(cube: xr.Dataset) -> xr.DataArray:
+    """Return the smallest landscape in which a minimum's loss is not below the threshold.
 
-    Least squares on all seeds; the 90 % interval resamples seeds (the bootstrap of Efron 1979), so
-    it holds the spread between seeds and not the systematic error of a lower bound.
+    There it stops being a minimum below the threshold. NaN where it stays one in all that were
+    measured; only landscapes of at least its train size count.
+    """
+    bound = cube.threshold
+    if cube.threshold_kind.item() == "excess":
+        bound = bound + own_landscape(cube.landscape_loss)
+    is_lost = (cube.landscape_loss >= bound) & (cube.landscape_size >= cube.train_size)
+    sizes: xr.DataArray = cube.landscape_size.where(is_lost).min("landscape_size")
+    return sizes.rename("first_lost_landscape")
+
+
+def own_is_largest(cube: xr.Dataset) -> xr.Dataset:
+    """Return how often the minimum trained on a landscape is the largest of those measured in it.
+
+    A seed counts in a landscape if its own minimum has a volume there and so has another.
 
     Returns
     -------
     Dataset
-        ``exponent`` a and ``intercept`` b in nats, ``exponent_low``, ``exponent_high`` and
-        ``exponent_per_parameter``; NaN where fewer than two train sizes were measured.
+        ``rate`` over seeds, with ``rate_low`` and ``rate_high`` of its exact 90 % interval (Clopper
+        and Pearson 1934), ``num_seeds`` that count and ``num_largest`` of them, for each landscape
+        on which anything was trained; NaN where no seed counts.
     """
-    own = own_landscape(cube.log_volume)
-    seeds = own.sizes["seed"]
-    words = streams.bits("power-law", seeds, count=NUM_RESAMPLES * seeds)
-    draws = (words % np.uint64(seeds)).astype(np.int64).reshape(NUM_RESAMPLES, seeds)
-    log_size = np.log(own.train_size.values.astype(np.float64))
-    fitted = xr.apply_ufunc(
-        lambda values: _fit(values, log_size, draws),
-        own,
-        input_core_dims=[["train_size", "seed"]],
-        output_core_dims=[["fit"]],
-        vectorize=True,
+    sizes = cube.train_size.values
+    volumes = cube.log_volume.sel(landscape_size=sizes)
+    own = own_landscape(cube.log_volume).rename(train_size="landscape_size")
+    others = volumes.where(volumes.train_size != volumes.landscape_size)
+    counts = own.notnull() & others.notnull().any("train_size")
+    is_largest = counts & (own > others.max("train_size"))
+    num_seeds, num_largest = counts.sum("seed"), is_largest.sum("seed")
+
+    def interval(count: int, total: int) -> Array:
+        if not total:
+            return np.full(2, np.nan)
+        found = binomtest(int(count), int(total)).proportion_ci(0.9, "exact")
+        return np.array([found.low, found.high])
+
+    ends = xr.apply_ufunc(
+        interval, num_largest, num_seeds, output_core_dims=[["end"]], vectorize=True
     )
-    names = ["exponent", "intercept", "exponent_low", "exponent_high"]
-    result = xr.Dataset({name: fitted.isel(fit=index) for index, name in enumerate(names)})
-    return result.assign(exponent_per_parameter=result.exponent / cube.num_parameters)
+    return xr.Dataset(
+        {
+            "rate": (num_largest / num_seeds).where(num_seeds > 0),
+            "rate_low": ends.isel(end=0),
+            "rate_high": ends.isel(end=1),
+            "num_seeds": num_seeds,
+            "num_largest": num_largest,
+        }
+    )
 
 
 def spectral_density(
@@ -194,24 +218,3 @@ def _smoothed(nodes: Array, weights: Array, grid: Array, width: float) -> Array:
     distances = (grid[:, None] - nodes[is_there]) / width
     bumps = np.exp(-(distances**2) / 2) / (np.sqrt(2 * np.pi) * width)
     return np.asarray(bumps @ weights[is_there])
-
-
-def _fit(values: np.ndarray, log_size: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return a, b and the interval of a; `values` has shape (train sizes, seeds)."""
-    fits = np.array([_line(values[:, draw], log_size) for draw in draws])
-    a, b = _line(values, log_size)
-    if np.isnan(a):
-        return np.full(4, np.nan)
-    low, high = np.nanquantile(fits[:, 0], [0.05, 0.95])
-    return np.array([a, b, low, high])
-
-
-def _line(values: np.ndarray, log_size: np.ndarray) -> tuple[float, float]:
-    is_measured = np.isfinite(values)
-    x = np.broadcast_to(log_size[:, None], values.shape)[is_measured]
-    y = values[is_measured]
-    if len(np.unique(x)) < 2:
-        return np.nan, np.nan
-    centered = x - x.mean()
-    a = float(centered @ y / (centered @ centered))
-    return a, float(y.mean() - a * x.mean())

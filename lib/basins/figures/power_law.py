@@ -5,7 +5,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.cube.queries import own_landscape, power_law
+from basins.cube.queries import own_landscape
+from basins.cube.scaling import power_law
 from basins.figures import style
 
 

@@ -9,7 +9,7 @@ from basins.verbs.guessing import guess
 from basins.verbs.measuring import rays, volume
 from basins.verbs.planning import calibrate, orphans, plan
 from basins.verbs.preparing import check, fetch
-from basins.verbs.reporting import animate, cube, explore, figure, generate, rank, show
+from basins.verbs.reporting import animate, cube, explore, figure, generate, rank, scaling, show
 from basins.verbs.spanning import size_planes, trajectories
 from basins.verbs.surveying import flatness
 from basins.verbs.training import train
@@ -36,6 +36,7 @@ __all__ = [
     "planes",
     "rank",
     "rays",
+    "scaling",
     "show",
     "size_planes",
     "train",

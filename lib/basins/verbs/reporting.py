@@ -7,7 +7,7 @@ from pathlib import Path
 
 from basins.atomic import whole_or_not_at_all
 from basins.cube import generated as cube_generated
-from basins.cube import ranking_words, read, schema
+from basins.cube import ranking_words, read, scaling_words, schema
 from basins.cube.bulk import bulk_of, places
 from basins.cube.merge import merge
 from basins.cube.ranking import rank as rank_measures
@@ -117,6 +117,16 @@ def rank(cube: Path, as_json: bool = False) -> None:
         print(json.dumps(ranking_words.as_json(ranking), indent=2))
     else:
         print(ranking_words.text(ranking))
+
+
+def scaling(cubes: list[Path], as_json: bool = False) -> None:
+    """Print how volumes in own landscapes go with the number of examples, cubes in one table."""
+    rows = []
+    for path in cubes:
+        with read.open_cube(path) as opened:
+            schema.validate(opened, "/")
+            rows += scaling_words.records([opened])
+    print(json.dumps(rows, indent=2) if as_json else scaling_words.text(rows))
 
 
 def generate(root: Path) -> None:

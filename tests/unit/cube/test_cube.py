@@ -16,7 +16,8 @@ import xarray as xr
 from basins.atomic import whole_or_not_at_all
 from basins.cube import read, schema, write
 from basins.cube.merge import merge
-from basins.cube.queries import generalization_gap, largest_minimum, own_landscape, power_law
+from basins.cube.queries import generalization_gap, largest_minimum, own_landscape
+from basins.cube.scaling import power_law
 from basins.cube.summary import summarize
 from basins.study import fingerprints, jobs
 from basins.study.load import parse_study
@@ -288,7 +289,7 @@ def test_merging_thousands_of_jobs_streams(tmp_path, monkeypatch):
     assert peak < 15e6
 
 
-def law(exponent, spread, seed):
+def law(exponent, spread, seed, stderr=0.0):
     """A cube whose own-landscape volumes follow ln V = exponent ln N + 3, with noise."""
     sizes = np.array([10, 100, 1000])
     rng = np.random.default_rng(seed)
@@ -300,6 +301,11 @@ def law(exponent, spread, seed):
     return xr.Dataset(
         {
             "log_volume": (("train_size", "seed", "landscape_size"), full),
+            "log_volume_stderr": (("train_size", "seed", "landscape_size"), 0 * full + stderr),
+            "volume_status": (
+                ("train_size", "seed", "landscape_size"),
+                np.isfinite(full).astype(np.int8),
+            ),
             "num_parameters": 50,
             "train_accuracy": (("train_size",), [1.0, 1.0, 0.9]),
             "test_accuracy": (("train_size",), [0.5, 0.7, 0.8]),

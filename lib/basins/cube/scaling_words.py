@@ -1,0 +1,100 @@
+"""Scaling laws of one or several cubes in tables and JSON, for `basins scaling`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from basins.cube.scaling import FIT_STATUS, LAWS, compare_laws, power_law, with_published
+
+KEYS = ("study", "model", "dataset", "recipe", "threshold", "coordinates", "estimator")
+NUMBERS = ("exponent", "exponent_low", "exponent_high", "exponent_per_parameter")
+
+
+def records(cubes: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
+    """Return a record of each model, data set, recipe, threshold and estimator measured.
+
+    Published-style values stand among the estimators. Where nothing was measured there is no
+    record; where there are too few train sizes the record says so and has no number.
+    """
+    found = []
+    for cube in cubes:
+        volumes = with_published(cube)
+        joined = power_law(volumes).assign(error=compare_laws(volumes))
+        names = [dim for dim in joined.exponent.dims if dim != "law"]
+        for place in np.ndindex(*(joined.sizes[dim] for dim in names)):
+            one = joined.isel(dict(zip(names, place, strict=True)))
+            status = FIT_STATUS[int(one.fit_status)]
+            if status == "not_measured":
+                continue
+            labels = {str(name): one[name].item() for name in names}
+            labels |= {
+                "study": cube.attrs["title"],
+                "coordinates": cube.volume_coordinates.item(),
+            }
+            row: dict[str, Any] = {key: labels[key] for key in KEYS}
+            row |= {name: _plain(float(one[name])) for name in NUMBERS}
+            row |= {
+                "num_sizes": int(one.num_sizes),
+                "calibrated_share": _plain(float(one.calibrated_share)),
+                "status": status,
+                "cross_validation_error": {
+                    law: _plain(float(one.error.sel(law=law))) for law in LAWS
+                },
+            }
+            found.append(row)
+    return found
+
+
+def text(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table for people."""
+    return "\n".join(_lines(rows))
+
+
+def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    yield "ln V = a ln N + b over own landscapes; 90 % interval over seeds and volumes' own errors"
+    yield ("left out: how far each law is from sizes it was not fitted to, in nats; * the nearest")
+    if not rows:
+        yield "no volume was measured in any minimum's own landscape"
+        return
+    yield ""
+    head = [*KEYS, "a", "interval", "a/n", "sizes", "calibrated", *LAWS]
+    table = [head, *map(_cells, rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for cells in table:
+        texts = [
+            cell.ljust(width) if column < len(KEYS) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        yield "  ".join(texts).rstrip()
+    if any(row["status"] == "too_few_sizes" for row in rows):
+        yield ""
+        yield "-: no fit, for fewer than three train sizes have a volume in their own landscape"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    errors = {
+        law: value for law, value in row["cross_validation_error"].items() if value is not None
+    }
+    nearest = min(errors, key=lambda law: errors[law]) if errors else ""
+    between = "-"
+    if row["exponent"] is not None:
+        between = f"[{row['exponent_low']:,.1f}, {row['exponent_high']:,.1f}]"
+    return [
+        *(f"{row[key]:g}" if key == "threshold" else str(row[key]) for key in KEYS),
+        _number(row["exponent"], ",.1f"),
+        between,
+        _number(row["exponent_per_parameter"], ".4f"),
+        str(row["num_sizes"]),
+        _number(row["calibrated_share"], ".0%"),
+        *(_number(errors.get(law), ",.1f") + ("*" if law == nearest else " ") for law in LAWS),
+    ]
+
+
+def _number(value: float | None, how: str) -> str:
+    return "-" if value is None else f"{value:{how}}"
+
+
+def _plain(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,123 @@
+"""Fits of volumes against the number of examples: planted laws, intervals, and too few sizes."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from basins.cube.scaling import FIT_STATUS, LAWS, compare_laws, power_law, with_published
+from basins.cube.scaling_words import records, text
+
+SIZES = np.array([10, 30, 100, 300, 1000, 3000])
+
+
+def planted(volume, seed, spread=0.0, stderr=0.0, seeds=6, sizes=SIZES):
+    """Return a cube whose volumes in own landscapes are `volume` of the size, with scatter."""
+    rng = np.random.default_rng(seed)
+    own = volume(sizes.astype(float))[:, None] + spread * rng.normal(size=(len(sizes), seeds))
+    full = np.full((len(sizes), seeds, len(sizes)), np.nan)
+    for index in range(len(sizes)):
+        full[index, :, index] = own[index]
+    dims = ("model", "dataset", "recipe", "train_size", "seed", "landscape_size", "threshold")
+    full = full[None, None, None, ..., None]
+    basin, minimum = dims, ("model", "dataset")
+    return xr.Dataset(
+        {
+            "log_volume": ((*basin, "estimator"), full[..., None]),
+            "log_volume_stderr": ((*basin, "estimator"), 0 * full[..., None] + stderr),
+            "volume_status": (
+                (*basin, "estimator"),
+                np.isfinite(full[..., None]).astype(np.int8),
+            ),
+            "log_volume_compat": (basin, 2 * full),
+            "num_parameters": (minimum, np.full((1, 1), 50)),
+        },
+        coords={
+            "model": ["mlp-8"],
+            "dataset": ["digits"],
+            "recipe": ["adam"],
+            "train_size": sizes,
+            "landscape_size": sizes,
+            "seed": range(seeds),
+            "threshold": [0.1],
+            "estimator": ["annealed"],
+            "volume_coordinates": "filter",
+        },
+        attrs={"title": "planted"},
+    )
+
+
+def straight(size):
+    return -20 * np.log(size) + 5
+
+
+def test_the_interval_holds_what_volumes_say_of_themselves(seed):
+    # No spread between seeds: what is left is each volume's own error, 2 nats.
+    fit = power_law(planted(straight, seed, stderr=2.0)).squeeze()
+    assert float(fit.exponent) == pytest.approx(-20, rel=1e-12)
+    x = np.log(SIZES) - np.log(SIZES).mean()
+    # Of seeds drawn twice errors are drawn anew, so that their mean over seeds has error 2 / 6^.5.
+    truth = 2 * 1.645 * 2 / np.sqrt(6 * np.square(x).sum())
+    # 2,000 resamples know the interval to 4 %; five times as much.
+    assert float(fit.exponent_high - fit.exponent_low) == pytest.approx(truth, rel=0.2)
+
+
+def test_intervals_cover_the_truth_nine_times_in_ten(seed):
+    # Twelve seeds, of which the bootstrap takes the spread 4 % too small.
+    covered = 0
+    for repeat in range(60):
+        cube = planted(straight, [seed, repeat], spread=3.0, seeds=12)
+        fit = power_law(cube).squeeze()
+        covered += float(fit.exponent_low) < -20 < float(fit.exponent_high)
+    # Fewer than 40 of 60 have a chance of 1 in 100,000 where 87 % are covered.
+    assert covered >= 40
+
+
+@pytest.mark.parametrize(
+    ("law", "volume"),
+    [
+        ("power", straight),
+        ("saturating", lambda size: -100 + 300 * size**-0.7),
+        ("quadratic", lambda size: -3 * np.log(size) - 4 * np.log(size) ** 2),
+    ],
+)
+def test_a_planted_law_is_nearest(law, volume, seed):
+    errors = compare_laws(planted(volume, seed, spread=0.02)).squeeze()
+    assert float(errors.sel(law=law)) < 0.5
+    others = [float(errors.sel(law=other)) for other in LAWS if other != law]
+    # A straight line is a quadratic and the end of the saturating law: these are as near.
+    if law != "power":
+        assert float(errors.sel(law=law)) < 0.1 * min(others)
+    else:
+        assert float(errors.sel(law=law)) < 2 * min(others)
+
+
+def test_too_few_sizes_have_no_fit_and_say_so(seed):
+    cube = planted(straight, seed, sizes=SIZES[:2])
+    fit = power_law(cube).squeeze()
+    assert np.isnan(float(fit.exponent))
+    assert FIT_STATUS[int(fit.fit_status)] == "too_few_sizes"
+    assert compare_laws(cube).isnull().all()
+    (row, published) = records([cube])
+    assert (row["status"], row["exponent"]) == ("too_few_sizes", None)
+    assert published["estimator"] == "published"
+    assert "fewer than three train sizes" in text([row])
+    nothing = cube.assign(log_volume=cube.log_volume * np.nan, log_volume_compat=np.nan)
+    nothing["log_volume_compat"] = cube.log_volume_compat * np.nan
+    assert FIT_STATUS[int(power_law(nothing).fit_status.squeeze())] == "not_measured"
+    assert records([nothing]) == []
+    assert "no volume was measured" in text([])
+
+
+def test_the_table_holds_published_values_beside_volumes(seed):
+    cube = planted(straight, seed, spread=0.1, stderr=0.1)
+    both = with_published(cube)
+    assert both.estimator.values.tolist() == ["annealed", "published"]
+    rows = json.loads(json.dumps(records([cube, cube])))
+    assert [row["estimator"] for row in rows] == ["annealed", "published"] * 2
+    assert rows[1]["exponent"] == pytest.approx(2 * rows[0]["exponent"], rel=0.01)
+    assert rows[0]["calibrated_share"] == 1
+    said = text(rows)
+    assert said.count("annealed") == 2
+    assert "*" in said.splitlines()[-1]
