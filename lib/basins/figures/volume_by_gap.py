@@ -28,8 +28,12 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
 
 
 def _radius(axis: Axes, part: xr.Dataset) -> None:
-    _marks(axis, part, own_landscape(part.log_mean_radius) / math.log(10))
-    axis.set_ylabel("log10 of the mean radius along random directions")
+    # Cubes of older versions hold the mean of logarithms alone.
+    name, words = "log_mean_radius", "mean radius"
+    if name not in part:
+        name, words = "mean_log_radius", "geometric mean of radii"
+    _marks(axis, part, own_landscape(part[name]) / math.log(10))
+    axis.set_ylabel(f"log10 of the {words}")
 
 
 def _volume(axis: Axes, part: xr.Dataset) -> None:
