@@ -81,8 +81,8 @@ def own_is_largest(cube: xr.Dataset) -> xr.Dataset:
     """
     sizes = cube.train_size.values
     volumes = cube.log_volume.sel(landscape_size=sizes)
-    own = own_landscape(cube.log_volume).rename(train_size="landscape_size")
-    others = volumes.where(volumes.train_size != volumes.landscape_size)
+    is_own = volumes.train_size == volumes.landscape_size
+    own, others = volumes.where(is_own).max("train_size"), volumes.where(~is_own)
     counts = own.notnull() & others.notnull().any("train_size")
     is_largest = counts & (own > others.max("train_size"))
     num_seeds, num_largest = counts.sum("seed"), is_largest.sum("seed")

@@ -10,6 +10,7 @@ FIGURES = (
     "accuracy_by_train_size",
     "volume_by_accuracy",
     "power_law",
+    "own_is_largest",
     "volume_by_estimator",
     "rank_correlations",
     "spectral_density",
@@ -39,6 +40,7 @@ def figures(study: Study) -> tuple[str, ...]:
     has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
     measures, has_planes = study.measure.flatness, study.measure.planes is not None
     is_drawn = {
+        "own_is_largest": len(study.train_sizes) > 1,
         "rank_correlations": bool(measures),
         "spectral_density": "spectrum" in measures,
         "accuracy_by_batch_size": len(study.recipes) > 1,

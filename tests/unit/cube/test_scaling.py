@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from basins.cube.queries import first_lost_landscape, own_is_largest
 from basins.cube.scaling import FIT_STATUS, LAWS, compare_laws, power_law, with_published
 from basins.cube.scaling_words import records, text
 
@@ -121,3 +122,57 @@ def test_the_table_holds_published_values_beside_volumes(seed):
     said = text(rows)
     assert said.count("annealed") == 2
     assert "*" in said.splitlines()[-1]
+
+
+def both_ways(volume, loss, seed):
+    """Return minima of three sizes, each measured in all three landscapes; (train, landscape)."""
+    sizes = SIZES[:3]
+    rng = np.random.default_rng(seed)
+    full = np.repeat(np.array(volume, dtype=float)[:, None], 4, axis=1)
+    losses = np.repeat(np.array(loss, dtype=float)[:, None], 4, axis=1)
+    dims = ("train_size", "seed", "landscape_size")
+    return xr.Dataset(
+        {
+            "log_volume": (
+                (*dims, "threshold"),
+                full[..., None] + 1e-3 * rng.random((*full.shape, 1)),
+            ),
+            "landscape_loss": (dims, losses),
+        },
+        coords={
+            "train_size": sizes,
+            "seed": range(4),
+            "landscape_size": sizes,
+            "threshold": [0.5],
+            "threshold_kind": "loss",
+        },
+    )
+
+
+def test_a_minimum_stops_being_one_where_its_loss_passes_the_threshold(seed):
+    volume = [[0, np.nan, np.nan], [-1, 0, np.nan], [-2, -1, 0]]
+    loss = [[0.1, 0.6, 0.9], [0.2, 0.1, 0.5], [0.1, 0.2, 0.1]]
+    cube = both_ways(volume, loss, seed)
+    lost = first_lost_landscape(cube).isel(threshold=0, seed=0)
+    assert lost.values.tolist()[:2] == [30, 100]
+    assert np.isnan(lost.values[2])
+    excess = cube.assign_coords(threshold_kind="excess", threshold=[0.55])
+    lost = first_lost_landscape(excess).isel(threshold=0, seed=0)
+    # The rises over the own losses are 0.5, 0.8 and 0.4.
+    assert lost.values[0] == 100
+    assert np.isnan(lost.values[1])
+
+
+def test_how_often_the_own_minimum_is_the_largest(seed):
+    volume = [[0, np.nan, np.nan], [-1, 5, np.nan], [3, 9, 0]]
+    cube = both_ways(volume, np.zeros((3, 3)), seed)
+    cube["log_volume"] = cube.log_volume.copy()
+    cube.log_volume[{"train_size": 2, "seed": [0, 1, 2], "landscape_size": 0}] = -9.0
+    found = own_is_largest(cube).isel(threshold=0)
+    assert found.num_seeds.values.tolist() == [4, 4, 0]
+    assert found.num_largest.values.tolist() == [3, 0, 0]
+    assert found.rate.values[:2].tolist() == [0.75, 0.0]
+    assert np.isnan(found.rate.values[2])
+    # Of 4 trials without success the exact 90 % interval ends at 1 - 0.05^(1/4).
+    assert float(found.rate_high[1]) == pytest.approx(1 - 0.05**0.25)
+    assert float(found.rate_low[1]) == 0
