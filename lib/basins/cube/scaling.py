@@ -8,6 +8,7 @@ ln V = a ln N + b + q (ln N)^2.
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from basins import streams
 from basins.cube.queries import NUM_RESAMPLES, own_landscape
@@ -93,6 +94,43 @@ def compare_laws(cube: xr.Dataset) -> xr.DataArray:
         vectorize=True,
     )
     return errors.assign_coords(law=list(LAWS)).rename("cross_validation_error")
+
+
+def seed_variance(cube: xr.Dataset) -> xr.Dataset:
+    """Return how much log volumes in own landscapes vary between seeds, recipe by recipe.
+
+    Of recipes that fix the order of examples or the start (`subset_seed`, `initialization_seed`)
+    it is the variance that the other causes; where neither depends on the other they add up to that
+    of a recipe that fixes none.
+
+    Returns
+    -------
+    Dataset
+        ``variance`` of volumes, in nats squared, less what their own errors make of it;
+        ``variance_low`` and ``variance_high``, the ends of its 90 % interval under a normal law;
+        ``error_variance``, the mean square of the standard errors, where they are finite; and
+        ``num_seeds``. NaN for fewer than two seeds with a volume.
+    """
+    own = own_landscape(cube.log_volume)
+    errors = own_landscape(cube.log_volume_stderr)
+    noise = (errors.where(np.isfinite(errors), 0.0) ** 2).where(own.notnull()).mean("seed")
+    count = own.notnull().sum("seed")
+    spread = own.var("seed", ddof=1).where(count > 1)
+    freedom = (count - 1).where(count > 1)
+
+    def end(probability: float) -> xr.DataArray:
+        scaled: xr.DataArray = freedom * spread / chi2.ppf(probability, freedom) - noise
+        return scaled.clip(min=0.0)
+
+    return xr.Dataset(
+        {
+            "variance": (spread - noise).clip(min=0.0),
+            "variance_low": end(1 - TAIL),
+            "variance_high": end(TAIL),
+            "error_variance": noise.where(count > 1),
+            "num_seeds": count,
+        }
+    )
 
 
 def with_published(cube: xr.Dataset) -> xr.Dataset:

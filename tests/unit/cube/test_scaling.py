@@ -7,7 +7,14 @@ import pytest
 import xarray as xr
 
 from basins.cube.queries import first_lost_landscape, own_is_largest
-from basins.cube.scaling import FIT_STATUS, LAWS, compare_laws, power_law, with_published
+from basins.cube.scaling import (
+    FIT_STATUS,
+    LAWS,
+    compare_laws,
+    power_law,
+    seed_variance,
+    with_published,
+)
 from basins.cube.scaling_words import records, text
 
 SIZES = np.array([10, 30, 100, 300, 1000, 3000])
@@ -92,6 +99,28 @@ def test_a_planted_law_is_nearest(law, volume, seed):
         assert float(errors.sel(law=law)) < 0.1 * min(others)
     else:
         assert float(errors.sel(law=law)) < 2 * min(others)
+
+
+def test_variance_between_seeds_is_what_was_planted(seed):
+    """Volumes vary by 3 nats between seeds, and each is wrong by 2 more that it knows of."""
+    cube = planted(straight, seed, spread=np.hypot(3.0, 2.0), stderr=2.0, seeds=200)
+    found = seed_variance(cube).squeeze()
+    # The variance of 200 normals is known to a tenth; six times that, and two for six sizes.
+    assert (abs(found.variance + 4 - 13) < 0.7 * 13).all()
+    assert (found.variance_low < found.variance).all()
+    assert (found.variance < found.variance_high).all()
+    np.testing.assert_allclose(found.error_variance, 4)
+    assert (found.num_seeds == 200).all()
+    covered = 0
+    for repeat in range(100):
+        few = seed_variance(
+            planted(straight, [seed, repeat], spread=3.0, sizes=SIZES[:1])
+        ).squeeze()
+        covered += float(few.variance_low) < 9 < float(few.variance_high)
+    # Of intervals that cover in 90 % fewer than 76 of 100 do so once in 100,000 runs.
+    assert covered >= 76
+    alone = seed_variance(planted(straight, seed, seeds=1)).squeeze()
+    assert alone.variance.isnull().all()
 
 
 def test_too_few_sizes_have_no_fit_and_say_so(seed):
