@@ -92,23 +92,26 @@ def connect_models(
     if not is_number or not 0 < learning_rate < np.inf:
         raise ValueError(f"learning_rate: {learning_rate!r} must be a number above 0")
     evaluator = evaluator_of(network, theta, examples)
-    trained = trained_bends(
-        lambda at: evaluator.gradients(at - ends[0]),
-        ends,
-        TRAINED,
-        *("connect_models", seed),
-        epochs=epochs,
-        learning_rate=learning_rate,
-        draws=draws,
-    )
+    # A bend that diverges is told of below.
+    with np.errstate(all="ignore"):
+        trained = trained_bends(
+            lambda at: evaluator.gradients(at - ends[0]),
+            ends,
+            TRAINED,
+            *("connect_models", seed),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            draws=draws,
+        )
     bends = dict(zip(TRAINED, trained, strict=True)) | {LINE: ends.mean(0)}
-    for kind, bend in bends.items():
-        if not np.isfinite(bend).all():
+    positions = np.array(evenly_spread(num_positions))
+    with np.errstate(all="ignore"):
+        losses = [losses_along(evaluator, kind, ends, bends[kind], positions) for kind in KINDS]
+    for kind, along in zip(KINDS, losses, strict=True):
+        if kind in TRAINED and not np.isfinite(along).all():
             raise ValueError(
                 f"learning_rate: {learning_rate!r} is too large, the bend of the {kind} diverged"
             )
-    positions = np.array(evenly_spread(num_positions))
-    losses = [losses_along(evaluator, kind, ends, bends[kind], positions) for kind in KINDS]
     lengths = [length(points(kind, ends, bends[kind], positions)) for kind in KINDS]
     dataset = xr.Dataset(
         {

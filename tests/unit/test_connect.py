@@ -88,9 +88,35 @@ def test_bad_input_is_one_sentence_before_any_training(seed, monkeypatch):
         ("epochs", 0, "must be a whole number of at least 1"),
         ("draws", 1.5, "must be a whole number of at least 1"),
         ("seed", -1, "must be a whole number of at least 0"),
+        ("epochs", True, "must be a whole number of at least 1"),
         ("learning_rate", 0.0, "must be a number above 0"),
+        ("learning_rate", True, "must be a number above 0"),
+        ("learning_rate", "fast", "must be a number above 0"),
     ):
-        with pytest.raises(ValueError, match=f"^{name}: {value} {sentence}$"):
+        with pytest.raises(ValueError, match=f"^{name}: {value!r} {sentence}$"):
             connect_models(first, last, inputs, targets, **{name: value})
     with pytest.raises(ValueError, match="targets: shape"):
         connect_models(first, last, inputs, targets[:3])
+
+
+def test_models_of_one_shape_that_are_other_functions_are_refused(seed):
+    _, _, inputs, targets = trained(seed)
+    bent, other = (
+        nn.Sequential(nn.Linear(4, 4), kind(), nn.Linear(4, 2)).double()
+        for kind in (nn.ReLU, nn.Tanh)
+    )
+    with pytest.raises(ValueError, match=r"but module '1' is ReLU\(\) in one and Tanh\(\) in"):
+        connect_models(bent, other, inputs, targets)
+    normed = [
+        nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double()
+        for _ in range(2)
+    ]
+    normed[1][1].running_mean += 1
+    with pytest.raises(ValueError, match=r"^ends: 1\.running_mean differs, which is no parameter"):
+        connect_models(*normed, inputs, targets)
+
+
+def test_a_bend_that_diverges_is_no_result(seed):
+    first, last, inputs, targets = trained(seed)
+    with pytest.raises(ValueError, match=r"^learning_rate: 1e\+300 is too large"):
+        connect_models(first, last, inputs, targets, epochs=20, learning_rate=1e300)

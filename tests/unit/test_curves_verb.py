@@ -280,7 +280,7 @@ def test_bad_pairs_are_one_sentence_before_any_computing(study_file, capsys, tmp
     assert key + "a curve from 'clean' to itself joins two seeds, and the" in check({"seeds": 1})
     said = check({"subset_seed": None})
     assert key + "a curve from 'clean' to itself joins minima of two seeds, which are" in said
-    assert "give the study a subset_seed" in said
+    assert "give the study or the recipe a subset_seed" in said
     said = check(pairs=[["clean", "bad"], ["clean", "bad"]])
     assert key + "['clean', 'bad'] stands twice" in said
     radial = {"transforms": ["radial:1:1"]}

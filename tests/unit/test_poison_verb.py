@@ -37,7 +37,8 @@ def test_poison_widens_the_gap_and_leaves_the_clean_subset_alone(study_file):
         assert (cube.training_status == TRAINING_STATUS.index("converged")).all()
         # Both of the clean subset alone.
         own = own_landscape(cube.landscape_loss)
-        np.testing.assert_allclose(own, cube.train_loss, rtol=1e-4)
+        # Near 0 a loss in single precision is off by the rounding of a probability near 1, 6e-8.
+        np.testing.assert_allclose(own, cube.train_loss, rtol=1e-4, atol=6e-8)
         # Batches are drawn from the clean and the poison: 0.01 (300 / 150 - 1).
         np.testing.assert_allclose(cube.noise_scale.sel(recipe="wrong"), 0.01, rtol=1e-12)
         assert (cube.noise_scale.drop_sel(recipe="wrong") == 0).all()

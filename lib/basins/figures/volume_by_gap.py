@@ -62,6 +62,8 @@ def _marks(
         is_hollow = (doubtful if error is not None else xr.zeros_like(doubtful)).sel(recipe=recipe)
         for hollow in (False, True):
             chosen = is_hollow.values == hollow
+            if hollow and not chosen.any():
+                continue
             bars = None if error is None else error.sel(recipe=recipe).values[chosen]
             axis.errorbar(
                 gap.sel(recipe=recipe).values[chosen],

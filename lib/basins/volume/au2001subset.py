@@ -137,7 +137,7 @@ def class_volume(
     Examples
     --------
     >>> ball = Prior(lambda x: (x**2).sum(axis=1), 2, 1.0)  # the true share: 1 - exp(-c/2)
-    >>> found = class_volume(ball, [0.02], "example", stderr=0.1)
+    >>> found = class_volume(ball, [0.02], "example", 0, stderr=0.1)
     >>> log_volume, stderr, low, high = combined(found.log_shares)
     >>> bool(low[0] < np.log(1 - np.exp(-0.01)) < high[0])
     True

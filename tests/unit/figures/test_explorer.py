@@ -288,13 +288,14 @@ def test_figures_are_on_the_page_with_their_captions(swiss_roll_cube, tmp_path):
     figures, output = tmp_path / "figures", tmp_path / "page.html"
     figures.mkdir()
     for name in ("power_law", "volume_by_train_size"):
-        (figures / f"{name}.png").write_bytes(name.encode())
+        (figures / f"{name}.png").write_bytes(explorer.PNG_SIGNATURE + name.encode())
     (figures / "of-mine.png").write_bytes(b"mine")
     files = ["--figures", figures, "--captions", CAPTIONS, "--output", output]
     run("explore", "--cube", swiss_roll_cube, *files)
     page = output.read_text(encoding="utf-8")
     shown = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert [base64.b64decode(each) for each in shown] == [b"volume_by_train_size", b"power_law"]
+    kept = [base64.b64decode(each).removeprefix(explorer.PNG_SIGNATURE) for each in shown]
+    assert kept == [b"volume_by_train_size", b"power_law"]
     assert "with the power law ln V = a ln N + b." in page
     # The page asks nobody for anything.
     markup = re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
@@ -320,6 +321,12 @@ def test_bad_requests_are_one_sentence_and_write_nothing(swiss_roll_cube, tmp_pa
     assert said.endswith("none is no folder")
     said = failing(capsys, *asked, "--figures", tmp_path, "--captions", empty)
     assert "empty.rst holds no captions of figures by name" in said
+    said = failing(capsys, *asked, "--captions", empty)
+    assert "empty.rst are of figures, and there is no --figures" in said
+    (tmp_path / "power_law.png").write_bytes(b"no picture")
+    said = failing(capsys, *asked, "--figures", tmp_path)
+    assert "power_law.png is no PNG file" in said
+    (tmp_path / "power_law.png").unlink()
     said = failing(capsys, "explore", "--cube", empty, "--output", output)
     assert "not a readable HDF5 file" in said
     assert output.read_text() == "before"

@@ -249,7 +249,7 @@ def test_figures_of_a_study_follow_what_it_asks_for():
     from basins.study.measure_keys import PlaneMeasure
 
     study = load_study(TINY)
-    always = FIGURES[:6]
+    always = FIGURES[:7]
     assert figures(study) == always
     assert figures(study.model_copy(update={"transforms": ["permutation"]})) == always
     scaled = study.model_copy(update={"transforms": ["alpha-scale:2"]})

@@ -115,7 +115,12 @@ def test_stars_stand_where_kept_paths_end(walked):
     stars = [points for points in axis.collections if len(points.get_offsets()) == 2]
     assert any(np.allclose(points.get_offsets(), expected) for points in stars)
     assert "64" not in figure.get_suptitle()
-    assert figure.axes[0].get_legend().get_title().get_text() == "4 minima, 2 paths"
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    counts = {
+        words.split(" ", 1)[1]: int(words.split()[0]) for words in legend if words != "a path"
+    }
+    assert counts["ends of paths"] == 2
+    assert sum(counts.values()) == 4
 
 
 def test_measures_by_epoch_follow_the_order_of_training(walked):

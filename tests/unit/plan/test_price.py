@@ -181,7 +181,7 @@ def test_plan_says_what_there_is_to_do(study):
         "rays": 10,
         "volume": 10,
         "cube": 1,
-        "figure": 6,
+        "figure": 7,
         "explorer": 1,
     }
     assert found.gpu_hours == 0

@@ -35,7 +35,7 @@ def test_new_study_leaves_everything(finished):
     )
     assert left.reasons("train") == {"missing": 4}
     assert left.datasets == ["digits"]
-    assert left.figures == list(figure_names.FIGURES[:6])
+    assert left.figures == list(figure_names.FIGURES[:7])
 
 
 def test_changed_key_names_itself_and_what_follows(finished):
