@@ -107,12 +107,12 @@ def connect_models(
     positions = np.array(evenly_spread(num_positions))
     with np.errstate(all="ignore"):
         losses = [losses_along(evaluator, kind, ends, bends[kind], positions) for kind in KINDS]
-    for kind, along in zip(KINDS, losses, strict=True):
-        if kind in TRAINED and not np.isfinite(along).all():
+        lengths = [length(points(kind, ends, bends[kind], positions)) for kind in KINDS]
+    for kind, along, far in zip(KINDS, losses, lengths, strict=True):
+        if kind in TRAINED and not (np.isfinite(along).all() and np.isfinite(far)):
             raise ValueError(
                 f"learning_rate: {learning_rate!r} is too large, the bend of the {kind} diverged"
             )
-    lengths = [length(points(kind, ends, bends[kind], positions)) for kind in KINDS]
     dataset = xr.Dataset(
         {
             "curve_loss": (
