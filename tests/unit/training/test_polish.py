@@ -31,13 +31,17 @@ def regression(seed):
     return network, initial_parameters("linear", (3,), 3, 0)[None], inputs, targets
 
 
-def plain_gradient(network, theta, inputs, targets, **how):
-    """Return loss and gradient at one minimum, plainly and in double precision."""
+def plain_gradient(network, theta, inputs, targets):
+    """Return the gradient of the mean loss at one minimum, plainly and in double precision."""
     at = torch.from_numpy(np.asarray(theta)).double().requires_grad_(True)
-    outputs = network.apply(at, inputs.double())
-    loss = torch.nn.functional.cross_entropy(outputs, targets, **how)
-    loss.backward()
-    return loss.item(), at.grad.numpy()
+    torch.nn.functional.cross_entropy(network.apply(at, inputs.double()), targets).backward()
+    return at.grad.numpy()
+
+
+def plain_loss(network, theta, inputs, targets):
+    """Return the mean loss at one minimum, plainly and in single precision."""
+    outputs = network.apply(torch.from_numpy(np.asarray(theta)), inputs)
+    return torch.nn.functional.cross_entropy(outputs, targets).item()
 
 
 @pytest.mark.parametrize("find_gradients", [None, torch_gradients])
@@ -101,11 +105,13 @@ def test_it_is_the_plain_loss_that_is_polished(problem, name):
         theta = torch.stack([initial_parameters("mlp-6", (1, 2, 2), 3, s) for s in SEEDS])
     found = run_training((network, theta, inputs, targets), recipe, objective=objective)
     for row in range(3):
-        loss, gradient = plain_gradient(network, found.parameters[row], inputs[row], targets[row])
+        gradient = plain_gradient(network, found.parameters[row], inputs[row], targets[row])
         # Of a network with kinks some have no place where the gradient is short.
         assert found.is_unpolished[row] == (np.linalg.norm(gradient) >= 1e-4)
-        # Passes of the end are in single precision, and weights of narrow networks grow large.
-        assert loss == pytest.approx(found.train_loss[row], rel=1e-2, abs=1e-6)
+        # What is recorded are single precision passes: weights of narrow networks grow to 1e5,
+        # where logits of both precisions differ by tenths, so their own are compared.
+        single = plain_loss(network, found.parameters[row], inputs[row], targets[row])
+        assert single == pytest.approx(found.train_loss[row], rel=1e-5, abs=1e-7)
     alone = recipe.model_copy(update={"polish": None})
     before = run_training((network, theta, inputs, targets), alone, objective=objective)
     assert (found.train_loss <= before.train_loss).all()
