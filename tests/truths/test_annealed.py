@@ -223,7 +223,7 @@ def repeats(estimator, kind, n, moves, seed, count=200):
     [
         ("ellipsoid", 10, "hmc"),
         ("4-ball", 10, "hmc"),
-        ("box", 3, "chords"),
+        pytest.param("box", 3, "chords", marks=pytest.mark.long),
         pytest.param("simplex", 10, "axes", marks=pytest.mark.long),
         pytest.param("box", 10, "axes", marks=pytest.mark.long),
         pytest.param("cross-polytope", 10, "hmc", marks=pytest.mark.long),
@@ -350,6 +350,7 @@ def letter_l(x):
     return np.minimum(tall, wide)
 
 
+@pytest.mark.parametrize("stderr", [0.02, pytest.param(0.006, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("loss", "minimum", "area", "is_seen"),
     [
@@ -360,11 +361,11 @@ def letter_l(x):
         (letter_l, [0.5, 3.0], 7.0, 4 + 0.125),
     ],
 )
-def test_sets_that_no_ray_covers(loss, minimum, area, is_seen, seed):
+def test_sets_that_no_ray_covers(loss, minimum, area, is_seen, stderr, seed):
     basin = Basin(loss, np.array(minimum), 1.0)
-    whole = estimate(basin, seed=seed, stderr=0.006, max_evaluations=3e7)
-    # Two in a hundred is more than three of the stated errors: a false alarm in a thousand.
-    assert np.exp(whole.log_volume) == pytest.approx(area, rel=0.02)
+    whole = estimate(basin, seed=seed, stderr=stderr, max_evaluations=3e7)
+    # More than three of the stated errors: a false alarm in a thousand.
+    assert np.exp(whole.log_volume) == pytest.approx(area, rel=3.4 * stderr)
     star = estimate(basin, "rays", seed=seed, directions=4000)
     assert star.is_lower_bound
     seen, error = whole.diagnostics["star_fraction"], whole.diagnostics["star_fraction_stderr"]
