@@ -10,7 +10,7 @@ RESULTS = results/$(shell sed -n 's/^study: *\([a-z0-9-]*\).*/\1/p' $(STUDY))
 ALONE := $(if $(shell command -v flock),flock .snakemake.lock)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test test-long test-slurm check bench generate clean
+.PHONY: help demo test test-long test-slurm check bench generate figures clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -53,6 +53,20 @@ generate: $(READY) ## Write the files that are generated from the code
 	basins generate
 	python benchmarks/table.py
 	python tests/contracts/test_invariance.py
+
+HEADLINE := data-perspective size_planes planes \
+	demo-calibrated,scaling-mnist-laptop,scaling-mnist-calibrated,scaling-cifar10-laptop laws_of_studies laws \
+	swiss-roll,modular-addition-laptop largest_in_studies where-it-breaks \
+	guess-and-check overall_volume classes \
+	ranking rank_correlations ranking \
+	ladders volume_by_ladder ladders
+
+figures: $(READY) ## Draw the headline figures into docs/images, from the cubes of their studies
+	@set -- $(HEADLINE); while [ $$# -gt 0 ]; do \
+		cubes=$$(printf 'results/%s/cube.nc ' $${1//,/ }); \
+		basins figure --cube $$cubes --name $$2 --png docs/images/headline-$$3.png --pdf results/headline/$$3.pdf || exit; \
+		shift 3; \
+	done
 
 clean: ## Remove the environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -91,7 +91,14 @@ def build_parser() -> argparse.ArgumentParser:
         add(verb(name), "--study", "--cell", "--receipt", "--output")
     add(verb("cube"), "--study", "--output")
     figure = verb("figure")
-    add(figure, "--cube")
+    add(figure)
+    figure.add_argument(
+        "--cube",
+        required=True,
+        type=Path,
+        nargs="+",
+        help="cube of the study; of several for figures across studies",
+    )
     figure.add_argument("--name", required=True, help="name of the figure")
     figure.add_argument("--png", required=True, type=Path, help="PNG file to write")
     figure.add_argument("--pdf", required=True, type=Path, help="PDF file to write")

@@ -22,6 +22,15 @@ def ranked(ranking: xr.Dataset) -> xr.Dataset:
     return ranking.isel(measure=np.isfinite(ranking.tau.values))
 
 
+def by_worst(ranking: xr.Dataset) -> xr.Dataset:
+    """Return the measures by how far the worst environment bears out the sign of their tau.
+
+    Those without an environment come last, in the order they had.
+    """
+    borne_out = np.where(ranking.tau >= 0, 1, -1) * ranking.worst_tau
+    return ranking.isel(measure=np.argsort(-borne_out.values, kind="stable"))
+
+
 def text(ranking: xr.Dataset) -> str:
     """Return the table for people."""
     return "\n".join(_lines(ranking))

@@ -16,10 +16,11 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         "In which landscapes is the minimum that training found the largest?\n"
         f"share of seeds, exact 90 % intervals; {style.volume_words(part)}"
     )
-    return style.panels(part, title, _panel)
+    return style.panels(part, title, panel)
 
 
-def _panel(axis: Axes, part: xr.Dataset) -> None:
+def panel(axis: Axes, part: xr.Dataset) -> None:
+    """Draw the shares of one model, data set and recipe."""
     found = own_is_largest(part)
     there = found.num_seeds.values > 0
     if not there.any():

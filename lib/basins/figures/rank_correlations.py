@@ -1,4 +1,4 @@
-"""Kendall's tau of every measure with the generalization gap: overall, at worst, given the loss."""
+"""Kendall's tau of every measure with the generalization gap: at worst, overall, given the loss."""
 
 import numpy as np
 import xarray as xr
@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from basins.cube.ranking import rank
-from basins.cube.ranking_words import ranked, too_few
+from basins.cube.ranking_words import by_worst, ranked, too_few
 from basins.figures import style
 
 ROW_HEIGHT = 0.19
@@ -25,14 +25,15 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         chosen = float(style.at_threshold(cube, threshold).threshold)
         cube = cube.sel(threshold=[chosen])
     ranking = rank(cube)
-    shown = ranked(ranking)
+    shown = by_worst(ranked(ranking))
     sentence = too_few(ranking)
     if not sentence and not shown.sizes["measure"]:
         sentence = "Every measure, or the generalization gap, is the same for all minima."
     title = (
         f"What goes with the generalization gap over {ranking.attrs['num_minima']} minima "
         f"({ranking.attrs['num_left_out']} left out)\n"
-        "above 0: a larger measure, a larger gap; hollow: measured on the test set"
+        "what holds best in its worst environment on top; above 0: a larger measure, a larger gap; "
+        "hollow: measured on the test set"
     )
     height = 1.5 + ROW_HEIGHT * (8 if sentence else shown.sizes["measure"])
     with style.sheet(title, 8.6, height) as (figure, (axis,)):

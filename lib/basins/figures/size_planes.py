@@ -1,37 +1,44 @@
-"""The plane through minima of three train sizes, in the landscape of each of these sizes."""
+"""Minima of three train sizes in the landscape of each: the plane through them, and all volumes."""
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.figures import of_planes, style
+from basins.figures import of_planes, style, volume_by_accuracy
 
 GROUP = "/size_planes"
 
 
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
-    """Draw the figure of the first recipe and seed, from a cube with its group ``/size_planes``."""
+    """Draw volumes of all minima, and the plane of the first recipe and seed.
+
+    From a cube with its group ``/size_planes``.
+    """
     every = style.at_threshold(cube, threshold)
     part = every.isel(recipe=0, seed=0)
     title = (
-        "The plane through minima of three train sizes, in three landscapes\n"
-        f"{part.recipe.item()}, first seed; levels even in the logarithm, one scale a row; red: "
-        f"{part.threshold_kind.item()} {part.threshold.item():g}"
+        "Minima of three train sizes in three landscapes: every volume, and the plane through "
+        f"three of {part.recipe.item()}\n{style.volume_words(every)}; planes: levels even in the "
+        "logarithm, one scale a row, red: the threshold"
     )
     if "size_plane_loss" not in part:
         return style.panels(every, title, style.say_nothing_measured)
     sizes = part.corner_size.values
     pairs = [(model, dataset) for dataset in part.dataset.values for model in part.model.values]
-    size = 3.9 * len(sizes), 4.1 * len(pairs) + 0.6
-    with style.sheet(title, *size, len(pairs), len(sizes)) as (figure, axes):
+    size = 3.9 * len(sizes), 7.3 * len(pairs) + 0.6
+    with style.sheet(title, *size, 2 * len(pairs), len(sizes)) as (figure, axes):
         for index, (model, dataset) in enumerate(pairs):
             one = part.sel(model=model, dataset=dataset)
             levels = of_planes.levels(one.size_plane_loss.sel(landscape_size=list(sizes)))
-            row = axes[index * len(sizes) : (index + 1) * len(sizes)]
-            for axis, landscape in zip(row, sizes, strict=True):
-                axis.set_title(f"{model}, {dataset}: loss of {landscape:,} examples", fontsize=9)
-                _panel(axis, one.sel(landscape_size=landscape), levels)
+            row = axes[2 * index * len(sizes) :]
+            for axis, below, landscape in zip(row, row[len(sizes) :], sizes, strict=False):
+                axis.set_title(
+                    f"{model}, {dataset}: landscape of {landscape:,} examples", fontsize=9
+                )
+                minima = every.sel(model=model, dataset=dataset, landscape_size=landscape)
+                volume_by_accuracy.panel(axis, minima)
+                _panel(below, one.sel(landscape_size=landscape), levels)
     return figure
 
 

@@ -152,6 +152,18 @@ def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
     ValueError
         If the cube has no such threshold.
     """
+    estimator = "annealed" if "annealed" in cube.estimator else "rays"
+    return only_threshold(cube, threshold).sel(estimator=estimator)
+
+
+def only_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
+    """Return the cube at one threshold (default: the middle one), by all estimators.
+
+    Raises
+    ------
+    ValueError
+        If the cube has no such threshold.
+    """
     values = cube.threshold.values
     chosen = values[(len(values) - 1) // 2] if threshold is None else threshold
     if chosen not in values:
@@ -159,8 +171,7 @@ def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
             f"threshold: {chosen:g} is not in the cube; allowed are "
             + ", ".join(f"{value:g}" for value in values)
         )
-    estimator = "annealed" if "annealed" in cube.estimator else "rays"
-    return cube.sel(threshold=chosen, estimator=estimator)
+    return cube.sel(threshold=chosen)
 
 
 def volume_words(part: xr.Dataset) -> str:

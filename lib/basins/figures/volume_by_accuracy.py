@@ -14,15 +14,18 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         f"Log volume in the landscape of {part.landscape_size.item():,} examples against test "
         f"accuracy\n{style.volume_words(part)}"
     )
-    return style.panels(part, title, _panel)
+    return style.panels(part, title, panel)
 
 
-def _panel(axis: Axes, part: xr.Dataset) -> None:
+def panel(axis: Axes, part: xr.Dataset) -> None:
+    """Draw the minima of one landscape, coloured by train size; several recipes together."""
     if not bool(part.log_volume.notnull().any()):
         style.say_nothing_measured(axis)
     sizes = part.train_size.values
     for index, (size, color) in enumerate(zip(sizes, style.colors(len(sizes)), strict=True)):
         minima = part.sel(train_size=size)
+        if "recipe" in minima.dims:
+            minima = minima.stack(minimum=("recipe", "seed"))
         axis.errorbar(
             100 * minima.test_accuracy,
             minima.log_volume,

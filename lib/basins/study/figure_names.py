@@ -1,5 +1,6 @@
 """Which figures there are, and which of them a study is drawn as."""
 
+from basins.study.ladders import ladders
 from basins.study.resolve import is_thin_circles
 from basins.study.schema import Study
 from basins.study.transform import parse_transform
@@ -19,6 +20,7 @@ FIGURES = (
     "measures_by_alpha",
     "radial_reparametrization",
     "volume_by_gap",
+    "volume_by_ladder",
     "volume_by_margin",
     "decision_boundaries",
     "minefield",
@@ -34,10 +36,15 @@ FIGURES = (
     "overall_volume",
 )
 
+# Drawn from the cubes of several studies; no study's own.
+ACROSS_STUDIES = ("laws_of_studies", "largest_in_studies")
+
 
 def figures(study: Study) -> tuple[str, ...]:
     """Return the names of the figures that are drawn of a study: those that it has numbers for."""
     has_alpha = any(parse_transform(name)[0] == "alpha-scale" for name in study.transforms)
+    keys = {name: recipe.model_dump() for name, recipe in study.recipes.items()}
+    climbed = [rungs for rungs in ladders(keys).values() if len(rungs) > 1]
     measures, has_planes = study.measure.flatness, study.measure.planes is not None
     is_drawn = {
         "own_is_largest": len(study.train_sizes) > 1,
@@ -47,6 +54,7 @@ def figures(study: Study) -> tuple[str, ...]:
         "measures_by_recipe": len(study.recipes) > 1,
         "measures_by_alpha": has_alpha,
         "volume_by_gap": any(recipe.poison for recipe in study.recipes.values()),
+        "volume_by_ladder": len(climbed) > 1,
         "volume_by_margin": sum(map(is_thin_circles, study.datasets)) > 1,
         "decision_boundaries": study.measure.boundaries is not None,
         "minefield": study.measure.minefield is not None,

@@ -29,23 +29,34 @@ def cube(study: Path, output: Path) -> None:
         merge(found, output, advance)
 
 
-def figure(cube: Path, name: str, png: Path, pdf: Path, threshold: float | None = None) -> None:
-    """Draw one figure from a cube."""
+def figure(
+    cube: list[Path], name: str, png: Path, pdf: Path, threshold: float | None = None
+) -> None:
+    """Draw one figure from a cube, or from several where it is one across studies."""
     from basins.figures.save import save
 
-    if name not in figure_names.FIGURES:
+    allowed = (*figure_names.FIGURES, *figure_names.ACROSS_STUDIES)
+    if name not in allowed:
+        raise ValueError(f"--name: {name!r} is not a figure; allowed are {', '.join(allowed)}")
+    is_across = name in figure_names.ACROSS_STUDIES
+    if len(cube) > 1 and not is_across:
         raise ValueError(
-            f"--name: {name!r} is not a figure; allowed are {', '.join(figure_names.FIGURES)}"
+            f"--cube: figure {name!r} is drawn from one cube, not {len(cube)}; from several are "
+            + ", ".join(figure_names.ACROSS_STUDIES)
         )
     drawing = importlib.import_module(f"basins.figures.{name}")
-    with read.open_cube(cube) as opened:
+    with ExitStack() as stack:
+        opened = [stack.enter_context(read.open_cube(path)) for path in cube]
+        if is_across:
+            save(drawing.draw(opened, threshold), png, pdf)
+            return
+        one = opened[0]
         # Figures of bulk say which group they need; a study that did not measure it has none.
         group = getattr(drawing, "GROUP", None)
-        if group is not None and read.has_group(cube, group):
-            with read.open_group(cube, group) as bulk:
-                save(drawing.draw(opened.assign(bulk.data_vars), threshold), png, pdf)
-        else:
-            save(drawing.draw(opened, threshold), png, pdf)
+        if group is not None and read.has_group(cube[0], group):
+            bulk = stack.enter_context(read.open_group(cube[0], group))
+            one = one.assign(bulk.data_vars)
+        save(drawing.draw(one, threshold), png, pdf)
 
 
 def explore(

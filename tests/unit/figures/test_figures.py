@@ -10,7 +10,7 @@ import yaml
 
 from basins.figures import style
 from basins.figures.save import save
-from basins.study.figure_names import FIGURES
+from basins.study.figure_names import ACROSS_STUDIES, FIGURES
 
 TINY = Path(__file__).parents[2] / "studies" / "tiny.yaml"
 
@@ -66,6 +66,7 @@ BY_RECIPE = (
     "accuracy_by_batch_size",
     "measures_by_recipe",
     "volume_by_gap",
+    "volume_by_ladder",
     "measures_by_epoch",
     "lines_by_recipe",
     "overall_volume",
@@ -101,6 +102,54 @@ def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
     figure = drawing(name)(made_cube(seed, recipes=("a", "b"), models=("mlp-7", "mlp-8", "mlp-9")))
     titles = {axis.get_title() for axis in figure.axes if axis.get_visible()}
     assert {f"mlp-{n} on digits, {r}" for n in (7, 8, 9) for r in "ab"} <= titles
+
+
+@pytest.mark.parametrize("name", ACROSS_STUDIES)
+@pytest.mark.parametrize("missing", [False, True])
+def test_figures_across_studies_have_panels_of_each(name, missing, seed, tmp_path):
+    cubes = [made_cube(seed, models=(model,), missing=missing) for model in ("mlp-8", "mlp-9")]
+    figure = drawing(name)(cubes, 0.5)
+    titles = [axis.get_title() for axis in figure.axes]
+    for model in ("mlp-8", "mlp-9"):
+        assert sum(f"{model} on digits, adam" in title for title in titles) == 1
+    said = {text.get_text() for axis in figure.axes for text in axis.texts}
+    assert ("nothing was measured here" in said) == missing
+    save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+    with pytest.raises(ValueError, match=r"^threshold: 0.7 is not in the cube; allowed are 0.1"):
+        drawing(name)(cubes, 0.7)
+
+
+def test_laws_are_named_with_their_exponents(seed):
+    """The made volumes go as -100 ln N, with 50 parameters: -2 nats a parameter."""
+    figure = drawing("laws_of_studies")([made_cube(seed, models=("mlp-8",))])
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [label.split(":")[0] for label in labels] == ["published style", "rays"]
+    assert all(label.split("= ")[1].startswith(("-1.9", "-2.0")) for label in labels)
+
+
+def test_each_ladder_has_its_line_from_the_first_recipe(seed):
+    recipes = ("plain", "poison-1", "poison-2", "batch-5", "lost")
+    cube = made_cube(seed, recipes=recipes, models=("mlp-8",))
+    cube.attrs["study"] = yaml.safe_dump(
+        {
+            "recipes": {
+                "plain": {"batch_size": 10, "poison": None, "sam": None},
+                "poison-1": {"batch_size": 10, "poison": {"kind": "reversed"}, "sam": None},
+                "poison-2": {"batch_size": 10, "poison": {"kind": "reversed"}, "sam": None},
+                "batch-5": {"batch_size": 5, "poison": None, "sam": None},
+                "lost": {"batch_size": 10, "poison": None, "sam": {"rho": 0.1}},
+            }
+        },
+        sort_keys=False,
+    )
+    cube["log_volume"] = cube.log_volume.where(cube.recipe != "lost")
+    axis = drawing("volume_by_ladder")(cube).axes[0]
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert sorted(labels) == ["batch size", "plain", "poison: reversed"]
+    lines = [line for line in axis.lines if len(line.get_xdata()) > 1]
+    assert sorted(len(line.get_xdata()) for line in lines) == [2, 3]
+    assert len({(line.get_xdata()[0], line.get_ydata()[0]) for line in lines}) == 1
 
 
 def with_spectra(cube, rng, missing=False):
@@ -267,7 +316,16 @@ def test_figures_of_a_study_follow_what_it_asks_for():
     rings = study.model_copy(update={"datasets": ["circles-0.1", "circles-0.05"]})
     assert figures(rings) == (*always, "volume_by_margin")
     assert figures(study.model_copy(update={"datasets": ["circles", "circles-0.05"]})) == always
-    two = study.model_copy(update={"recipes": dict.fromkeys("ab", study.recipes["adam"])})
+    adam = study.recipes["adam"]
+    rungs = {
+        "adam": adam,
+        **{f"b{size}": adam.model_copy(update={"batch_size": size}) for size in (2, 4)},
+        **{f"d{rate}": adam.model_copy(update={"weight_decay": rate}) for rate in (0.1, 0.2)},
+    }
+    climbed = study.model_copy(update={"recipes": rungs})
+    of_recipes = ("accuracy_by_batch_size", "measures_by_recipe")
+    assert figures(climbed) == (*always, *of_recipes, "volume_by_ladder")
+    two = study.model_copy(update={"recipes": dict.fromkeys("ab", adam)})
     assert figures(two) == (*always, "accuracy_by_batch_size", "measures_by_recipe")
 
 

@@ -97,12 +97,22 @@ def test_three_minima_are_marked_with_their_accuracies_in_each_landscape(walked)
     path, _ = walked
     figure = drawn(path, "size_planes", "/size_planes")
     titles = [axis.get_title() for axis in figure.axes]
-    assert titles == [f"mlp-8, swiss-roll: loss of {size} examples" for size in (10, 20, 40)]
+    places = [f"mlp-8, swiss-roll: landscape of {size} examples" for size in (10, 20, 40)]
+    assert titles == [*places, "", "", ""]
     with open_cube(path) as cube:
         accuracy = 100 * cube.test_accuracy.sel(recipe="kept").isel(seed=0).squeeze()
     expected = [f"{n}: {accuracy.sel(train_size=n).item():.1f} %" for n in (10, 20, 40)]
-    for axis in figure.axes:
+    for axis in figure.axes[3:]:
         assert [text.get_text() for text in axis.texts] == expected
+    # Above each plane every volume that there is, by train size.
+    with open_cube(path) as cube:
+        volumes = cube.isel(threshold=0, estimator=0).squeeze().log_volume
+    for size, axis in zip((10, 20, 40), figure.axes, strict=False):
+        heights = np.concatenate([line.get_ydata() for line in axis.lines]).astype(np.float64)
+        there = volumes.sel(landscape_size=size).values.ravel()
+        np.testing.assert_allclose(
+            np.sort(heights[np.isfinite(heights)]), np.sort(there[np.isfinite(there)])
+        )
 
 
 def test_stars_stand_where_kept_paths_end(walked):
