@@ -7,8 +7,10 @@ import numpy as np
 import xarray as xr
 
 from basins.cube.scaling import FIT_STATUS, LAWS, compare_laws, power_law, with_published
+from basins.cube.schema import TRAINING_STATUS
 
 KEYS = ("study", "model", "dataset", "recipe", "threshold", "coordinates", "estimator")
+DIVERGED = "diverged"  # status of what every seed of diverged
 NUMBERS = ("exponent", "exponent_low", "exponent_high", "exponent_per_parameter")
 
 
@@ -16,10 +18,12 @@ def records(cubes: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
     """Return a record of each model, data set, recipe, threshold and estimator measured.
 
     Published-style values stand among the estimators. Where nothing was measured there is no
-    record; where there are too few train sizes the record says so and has no number.
+    record; where there are too few train sizes, or every seed diverged, the record says so and has
+    no number.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for cube in cubes:
+        found += _diverged(cube)
         volumes = with_published(cube)
         joined = power_law(volumes).assign(error=compare_laws(volumes))
         names = [dim for dim in joined.exponent.dims if dim != "law"]
@@ -47,6 +51,21 @@ def records(cubes: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
     return found
 
 
+def _diverged(cube: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """Yield a record of each model, data set and recipe of which every minimum diverged."""
+    is_trained = cube.training_status > 0
+    diverged = cube.training_status == TRAINING_STATUS.index("diverged")
+    within = ["train_size", "seed"]
+    lost = (diverged | ~is_trained).all(within) & is_trained.any(within)
+    names = ("model", "dataset", "recipe")
+    for place in np.argwhere(lost.transpose(*names).values):
+        labels = {name: cube[name].values[at] for name, at in zip(names, place, strict=True)}
+        row: dict[str, Any] = dict.fromkeys((*KEYS, *NUMBERS, "calibrated_share"))
+        row |= {"study": cube.attrs["title"]} | {key: str(value) for key, value in labels.items()}
+        errors = dict.fromkeys(LAWS)
+        yield row | {"num_sizes": 0, "status": DIVERGED, "cross_validation_error": errors}
+
+
 def text(rows: Sequence[dict[str, Any]]) -> str:
     """Return the table for people."""
     return "\n".join(_lines(rows))
@@ -68,9 +87,13 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         yield "  ".join(texts).rstrip()
-    if any(row["status"] == "too_few_sizes" for row in rows):
+    statuses = {row["status"] for row in rows}
+    if "too_few_sizes" in statuses:
         yield ""
         yield "-: no fit, for fewer than three train sizes have a volume in their own landscape"
+    if DIVERGED in statuses:
+        yield ""
+        yield "no threshold: no fit, for the training of every seed at every train size diverged"
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -82,7 +105,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if row["exponent"] is not None:
         between = f"[{row['exponent_low']:,.1f}, {row['exponent_high']:,.1f}]"
     return [
-        *(f"{row[key]:g}" if key == "threshold" else str(row[key]) for key in KEYS),
+        *("-" if row[key] is None else _label(row[key]) for key in KEYS),
         _number(row["exponent"], ",.1f"),
         between,
         _number(row["exponent_per_parameter"], ".4f"),
@@ -90,6 +113,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
         _number(row["calibrated_share"], ".0%"),
         *(_number(errors.get(law), ",.1f") + ("*" if law == nearest else " ") for law in LAWS),
     ]
+
+
+def _label(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _number(value: float | None, how: str) -> str:

@@ -16,6 +16,7 @@ from basins.cube.scaling import (
     with_published,
 )
 from basins.cube.scaling_words import records, text
+from basins.cube.schema import TRAINING_STATUS
 
 SIZES = np.array([10, 30, 100, 300, 1000, 3000])
 
@@ -40,6 +41,10 @@ def planted(volume, seed, spread=0.0, stderr=0.0, seeds=6, sizes=SIZES):
             ),
             "log_volume_compat": (basin, 2 * full),
             "num_parameters": (minimum, np.full((1, 1), 50)),
+            "training_status": (
+                (*minimum, "recipe", "train_size", "seed"),
+                np.ones((1, 1, 1, len(sizes), seeds), dtype=np.int8),
+            ),
         },
         coords={
             "model": ["mlp-8"],
@@ -138,6 +143,20 @@ def test_too_few_sizes_have_no_fit_and_say_so(seed):
     assert FIT_STATUS[int(power_law(nothing).fit_status.squeeze())] == "not_measured"
     assert records([nothing]) == []
     assert "no volume was measured" in text([])
+
+
+def test_seeds_that_all_diverged_are_a_marked_row(seed):
+    nothing = planted(lambda size: np.nan * size, seed)
+    diverged = TRAINING_STATUS.index("diverged")
+    nothing["training_status"] = 0 * nothing.training_status + diverged
+    (row,) = records([nothing])
+    assert (row["status"], row["recipe"], row["exponent"]) == ("diverged", "adam", None)
+    assert "every seed at every train size diverged" in text([row])
+    # What was not trained, too, is no reason to say nothing; one that converged is.
+    nothing["training_status"][..., 0, 0] = 0
+    assert [row["status"] for row in records([nothing])] == ["diverged"]
+    nothing["training_status"][..., 1, 0] = 1
+    assert records([nothing]) == []
 
 
 def test_the_table_holds_published_values_beside_volumes(seed):
