@@ -5,6 +5,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from basins.cube.variable import VOLUME_STATUS
+
 Array = NDArray[np.float64]
 
 NUM_RESAMPLES = 2000
@@ -15,6 +17,12 @@ def own_landscape(variable: xr.DataArray) -> xr.DataArray:
     """Return a variable where each minimum is measured in the landscape it was trained in."""
     own: xr.DataArray = variable.sel(landscape_size=variable.train_size)
     return own
+
+
+def not_converged(cube: xr.Dataset) -> xr.DataArray:
+    """Return which volumes in own landscapes did not converge by their own test."""
+    code = VOLUME_STATUS.index("not_converged")
+    return (own_landscape(cube.volume_status) == code).rename("not_converged")
 
 
 def generalization_gap(cube: xr.Dataset) -> xr.DataArray:

@@ -220,6 +220,26 @@ def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: Any) -> None:
     )
 
 
+def zoom_to(axis: Axes, sure: np.ndarray, every: np.ndarray) -> None:
+    """Show what is sure, where what is doubtful would leave it less than a third of the height.
+
+    The panel then says how many marks are beyond it.
+    """
+    sure, every = sure[np.isfinite(sure)], every[np.isfinite(every)]
+    if len(sure) < 2 or np.ptp(every) <= 3 * np.ptp(sure):
+        return
+    low, high = sure.min() - np.ptp(sure), sure.max() + np.ptp(sure)
+    axis.set_ylim(low, high)
+    for count, words, y, va in (
+        (int((every < low).sum()), "below", 0.02, "bottom"),
+        (int((every > high).sum()), "above", 0.98, "top"),
+    ):
+        if count:
+            axis.text(
+                0.02, y, f"{count} {words} the panel", va=va, fontsize=7, transform=axis.transAxes
+            )
+
+
 def legend_below(axis: Axes, ncols: int = 2) -> None:
     """Name what is drawn below the panel, where no mark can be under it."""
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=ncols)

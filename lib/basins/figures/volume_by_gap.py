@@ -7,8 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.cube.queries import generalization_gap, own_landscape
-from basins.cube.variable import VOLUME_STATUS
+from basins.cube.queries import generalization_gap, not_converged, own_landscape
 from basins.figures import style
 
 
@@ -38,7 +37,9 @@ def _radius(axis: Axes, part: xr.Dataset) -> None:
 
 def _volume(axis: Axes, part: xr.Dataset) -> None:
     error = own_landscape(part.log_volume_stderr) / math.log(10)
-    _marks(axis, part, own_landscape(part.log_volume) / math.log(10), error)
+    volume = own_landscape(part.log_volume) / math.log(10)
+    _marks(axis, part, volume, error)
+    style.zoom_to(axis, volume.where(~not_converged(part)).values, volume.values)
     axis.set_ylabel(f"log10 of the volume by {part.estimator.item()}")
 
 
@@ -56,7 +57,7 @@ def _marks(
     gap = 100 * generalization_gap(part)
     order = np.argsort(gap.mean("seed").values)
     recipes = part.recipe.values[order]
-    doubtful = own_landscape(part.volume_status) == VOLUME_STATUS.index("not_converged")
+    doubtful = not_converged(part)
     for index, (recipe, color) in enumerate(zip(recipes, style.colors(len(recipes)), strict=True)):
         # Only a volume with an error bar of its own can fail to converge.
         is_hollow = (doubtful if error is not None else xr.zeros_like(doubtful)).sel(recipe=recipe)

@@ -8,8 +8,7 @@ import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.cube.queries import generalization_gap, own_landscape
-from basins.cube.variable import VOLUME_STATUS
+from basins.cube.queries import generalization_gap, not_converged, own_landscape
 from basins.figures import style
 from basins.study.ladders import ladders
 
@@ -29,7 +28,10 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
 
 
 def _volume(axis: Axes, part: xr.Dataset) -> None:
-    _lines(axis, part, own_landscape(part.log_volume))
+    volume = own_landscape(part.log_volume)
+    _lines(axis, part, volume)
+    means, is_sure = volume.mean("seed"), ~not_converged(part).any("seed")
+    style.zoom_to(axis, means.where(is_sure).values, means.values)
     axis.set_ylabel(f"log volume by {part.estimator.item()} (nat)")
 
 
@@ -44,7 +46,6 @@ def _lines(axis: Axes, part: xr.Dataset, values: xr.DataArray, has_status: bool 
         return
     study: dict[str, Any] = yaml.safe_load(part.attrs.get("study") or "{}")
     recipes = study.get("recipes") or {str(name): {} for name in part.recipe.values}
-    doubtful = own_landscape(part.volume_status) == VOLUME_STATUS.index("not_converged")
     gap = (100 * generalization_gap(part)).where(values.notnull())
     table = {
         "x": gap.mean("seed"),
@@ -63,7 +64,7 @@ def _lines(axis: Axes, part: xr.Dataset, values: xr.DataArray, has_status: bool 
         chosen = {key: column.sel(recipe=there).values for key, column in table.items()}
         color = colors[index]
         axis.plot(chosen["x"], chosen["y"], color=color, alpha=0.5, linewidth=1)
-        is_hollow = (doubtful & has_status).sel(recipe=there).any("seed").values
+        is_hollow = (not_converged(part) & has_status).sel(recipe=there).any("seed").values
         for rung in range(there[0] == foot, len(there)):
             axis.errorbar(
                 *(chosen[key][rung] for key in ("x", "y", "high", "wide")),

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from basins.cube.variable import VOLUME_STATUS
 from basins.figures import style
 from basins.figures.save import save
 from basins.study.figure_names import ACROSS_STUDIES, FIGURES
@@ -102,6 +103,21 @@ def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
     figure = drawing(name)(made_cube(seed, recipes=("a", "b"), models=("mlp-7", "mlp-8", "mlp-9")))
     titles = {axis.get_title() for axis in figure.axes if axis.get_visible()}
     assert {f"mlp-{n} on digits, {r}" for n in (7, 8, 9) for r in "ab"} <= titles
+
+
+def test_volumes_that_did_not_converge_leave_room_for_those_that_did(seed):
+    cube = made_cube(seed, recipes=("a", "b"), models=("mlp-8",))
+    assert not drawing("volume_by_gap")(cube).axes[1].texts
+    lost = {"recipe": "b", "seed": 2}
+    cube["log_volume"].loc[lost] = -1e5
+    cube["volume_status"].loc[lost] = VOLUME_STATUS.index("not_converged")
+    axis = drawing("volume_by_gap")(cube).axes[1]
+    assert [text.get_text() for text in axis.texts] == ["1 below the panel"]
+    assert np.diff(axis.get_ylim()) < 100
+    # Sure of it, it is shown.
+    cube["volume_status"].loc[lost] = VOLUME_STATUS.index("calibrated")
+    axis = drawing("volume_by_gap")(cube).axes[1]
+    assert axis.get_ylim()[0] * np.log(10) < -1e5
 
 
 @pytest.mark.parametrize("name", ACROSS_STUDIES)
