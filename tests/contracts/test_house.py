@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from basins import verbs
-from basins.study.figure_names import FIGURES
+from basins.study.figure_names import ACROSS_STUDIES, FIGURES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lib" / "basins"
@@ -108,6 +108,19 @@ def test_every_figure_has_its_caption():
     captions = (ROOT / "workflow/report/figure.rst").read_text()
     for name in FIGURES:
         assert f'name == "{name}"' in captions
+
+
+def test_headline_figures_are_of_studies_and_figures_that_exist():
+    """And what is committed of them is small: `make figures` draws them from cubes."""
+    text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    words = re.search(r"^HEADLINE := (.*)$", text, flags=re.MULTILINE).group(1).split()
+    assert len(words) % 3 == 0
+    for cubes, name, image in zip(words[::3], words[1::3], words[2::3], strict=True):
+        for study in cubes.split(","):
+            assert (ROOT / "config" / f"{study}.yaml").exists(), study
+        assert name in (ACROSS_STUDIES if "," in cubes else FIGURES)
+        drawn = ROOT / "docs" / "images" / f"headline-{image}.png"
+        assert not drawn.exists() or drawn.stat().st_size < 300_000
 
 
 def test_every_study_file_is_valid_and_opens_with_its_question():
