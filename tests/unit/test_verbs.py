@@ -209,12 +209,20 @@ def test_unknown_figure_and_job_are_one_sentence(study_file, capsys):
     assert "Traceback" in Path("logs/l").read_text()
 
 
-def test_figure_verb_draws(study_file):
+def test_figure_verb_draws(study_file, capsys):
     study = run_study(study_file(train_sizes=[20], seeds=2))
     cube = jobs.cube_file(study)
     common = ["figure", "--cube", cube, "--png", "f/a.png", "--pdf", "f/a.pdf"]
     run(*common, "--name", "power_law", "--threshold", "0.5")
     assert sorted(p.name for p in Path("f").iterdir()) == ["a.pdf", "a.png"]
+    # Of two cubes, and of one: a figure across studies; any other is of one study.
+    two = ["figure", "--cube", cube, cube, "--png", "g/a.png", "--pdf", "g/a.pdf"]
+    said = failing(capsys, *two, "--name", "power_law")
+    assert "--cube: figure 'power_law' is drawn from one cube, not 2; from several are" in said
+    assert not Path("g").exists()
+    run(*two, "--name", "largest_in_studies")
+    run(*common[:3], "--png", "g/b.png", "--pdf", "g/b.pdf", "--name", "largest_in_studies")
+    assert Path("g/a.png").stat().st_size > Path("g/b.png").stat().st_size
 
 
 def test_killed_training_resumes_from_its_checkpoint(study_file, monkeypatch):
