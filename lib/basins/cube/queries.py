@@ -85,14 +85,17 @@ def own_is_largest(cube: xr.Dataset) -> xr.Dataset:
     Dataset
         ``rate`` over seeds, with ``rate_low`` and ``rate_high`` of its exact 90 % interval (Clopper
         and Pearson 1934), ``num_seeds`` that count and ``num_largest`` of them, for each landscape
-        on which anything was trained; NaN where no seed counts.
+        on which anything was trained; ``chance``, the rate if all that are measured were alike, and
+        ``lead``, a seed's own volume less the largest other in nats. NaN where no seed counts.
     """
     sizes = cube.train_size.values
     volumes = cube.log_volume.sel(landscape_size=sizes)
     is_own = volumes.train_size == volumes.landscape_size
     own, others = volumes.where(is_own).max("train_size"), volumes.where(~is_own)
     counts = own.notnull() & others.notnull().any("train_size")
-    is_largest = counts & (own > others.max("train_size"))
+    lead = (own - others.max("train_size")).where(counts)
+    is_largest = counts & (lead > 0)
+    chance = (1 / (1 + others.notnull().sum("train_size"))).where(counts).mean("seed")
     num_seeds, num_largest = counts.sum("seed"), is_largest.sum("seed")
 
     def interval(count: int, total: int) -> Array:
@@ -111,6 +114,8 @@ def own_is_largest(cube: xr.Dataset) -> xr.Dataset:
             "rate_high": ends.isel(end=1),
             "num_seeds": num_seeds,
             "num_largest": num_largest,
+            "chance": chance,
+            "lead": lead,
         }
     )
 

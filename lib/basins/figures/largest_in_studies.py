@@ -1,11 +1,13 @@
-"""Studies in rows: volumes in every landscape, how often the minimum found is the largest."""
+"""Studies in rows: by how much, and how often, the minimum found is the largest."""
 
 from collections.abc import Sequence
 
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.figures import own_is_largest, style, volume_by_train_size
+from basins.cube.queries import own_is_largest as largest_own
+from basins.figures import own_is_largest, style
 
 
 def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
@@ -19,8 +21,8 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     ]
     title = (
         "Is the minimum that training finds the largest of its landscape?\n"
-        "left: volumes, mean and spread of seeds, rings: own landscapes; right: share of seeds "
-        "whose own minimum is the largest"
+        "left: own volume less the largest other, a mark a seed; right: share of seeds above 0, "
+        "exact 90 % intervals"
     )
     size = 10.4, 3.6 * len(parts) + 0.5
     with style.sheet(title, *size, len(parts), 2) as (figure, axes):
@@ -28,7 +30,21 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
             where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
             what = f"{part.estimator.item()}, {part.threshold_kind.item()} < "
             left.set_title(f"{where}: {what}{part.threshold.item():g}")
-            volume_by_train_size.panel(left, part)
+            _leads(left, part)
             own_is_largest.panel(right, part)
-            right.set_title("exact 90 % intervals over seeds")
     return figure
+
+
+def _leads(axis: Axes, part: xr.Dataset) -> None:
+    lead = largest_own(part).lead.transpose("landscape_size", "seed")
+    there = lead.notnull().any("seed").values
+    if not there.any():
+        style.say_nothing_measured(axis)
+        return
+    sizes = lead.landscape_size.values
+    dark, light = style.colors(3)[::2]
+    for sign, color in ((1, dark), (-1, light)):
+        axis.plot(sizes, lead.where(sign * lead > 0), "o", color=color, alpha=0.7, mew=0)
+    axis.axhline(0, color="black", linewidth=0.8)
+    style.sizes_axis(axis, sizes[there], "landscape (examples)")
+    axis.set_ylabel("own less the largest other (nat)")

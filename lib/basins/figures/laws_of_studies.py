@@ -1,4 +1,4 @@
-"""Power laws of several studies side by side, by every estimator."""
+"""Power laws of several studies side by side, by every estimator and in the published style."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,25 +7,28 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.cube.queries import own_landscape
+from basins.cube.queries import not_converged, own_landscape
 from basins.cube.scaling import PUBLISHED, power_law, with_published
 from basins.figures import style
 
-# Drawn and named, in this order; importance is rays weighted.
-WORDS = {PUBLISHED: "published style", "rays": "rays", "annealed": "calibrated"}
-
 
 def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
-    """Draw a panel for each model, data set and recipe of each cube."""
+    """Draw a panel for each model, data set and recipe of each cube.
+
+    Raises
+    ------
+    ValueError
+        If a cube has no such threshold.
+    """
     parts = [part for cube in cubes for part in _parts(style.only_threshold(cube, threshold))]
     columns = min(style.MOST_COLUMNS, len(parts))
     rows = -(-len(parts) // columns)
     title = (
-        "ln V = a ln N + b over own landscapes, by estimator: volumes less those of the fewest "
-        "examples, in nats a parameter\nlines: fits; bands: 90 % intervals over seeds and volumes' "
-        "own errors"
+        "ln V = a ln N + b over own landscapes, by estimator: volumes less the mean of the fewest "
+        "examples, in nats a parameter\nbrackets and bands: 90 % intervals of the slope; hollow: "
+        "not converged"
     )
-    size = max(3.9 * columns, 8.6), 3.8 * rows + 0.6
+    size = max(4.1 * columns, 8.6), 4.0 * rows + 0.6
     with style.sheet(title, *size, rows, columns) as (figure, axes):
         for axis, part in zip(axes, parts, strict=False):
             axis.set_title(
@@ -49,43 +52,59 @@ def _parts(cube: xr.Dataset) -> Iterator[xr.Dataset]:
 
 
 def _panel(axis: Axes, part: xr.Dataset) -> None:
+    changes = own_landscape(part.log_volume) - _first_means(part)
+    changes = (changes / part.num_parameters).transpose("estimator", "train_size", "seed")
     sizes = part.train_size.values
-    palette = dict(zip(WORDS, style.colors(len(WORDS)), strict=True))
-    names = [name for name in WORDS if name in part.estimator.values]
-    is_empty = True
-    for name in names:
-        one = part.sel(estimator=name)
-        own = own_landscape(one.log_volume).transpose("train_size", "seed")
-        means = own.mean("seed").dropna("train_size")
-        if not means.size:
-            continue
-        is_empty = False
-        scale = one.num_parameters.item()
-        marker = style.MARKERS[list(WORDS).index(name)]
-        values = (own - means[0]) / scale
-        axis.plot(sizes, values, marker, color=palette[name], alpha=0.6, mew=0)
-        label = WORDS[name]
-        exponent = one.exponent.item()
-        if np.isfinite(exponent):
-            low, high = one.exponent_low.item() / scale, one.exponent_high.item() / scale
-            label += f": a/n = {exponent / scale:.3f} [{low:.3f}, {high:.3f}]"
-            line = np.geomspace(sizes[0], sizes[-1], 50)
-            there = np.isfinite(own.values)
-            center = np.log(np.broadcast_to(sizes[:, None], own.shape)[there]).mean()
-            level = (exponent * center + one.intercept.item() - means[0].item()) / scale
-            run = np.log(line) - center
-            axis.fill_between(
-                line,
-                *(level + end * run for end in (low, high)),
-                color=palette[name],
-                alpha=0.2,
-                linewidth=0,
-            )
-            axis.plot(line, level + exponent / scale * run, color=palette[name])
-        axis.plot([], [], marker, color=palette[name], linestyle="-", label=label)
-    if is_empty:
+    names = [name for name in part.estimator.values if changes.sel(estimator=name).notnull().any()]
+    # Beside the others what was published comes first.
+    names.sort(key=lambda name: name != PUBLISHED)
+    if not names:
         style.say_nothing_measured(axis)
-    else:
-        style.legend_below(axis, ncols=1)
-    style.sizes_axis(axis, sizes, "")
+        return
+    is_doubtful = not_converged(part)
+    for index, (name, color) in enumerate(zip(names, style.colors(len(names)), strict=True)):
+        one, marker = part.sel(estimator=name), style.MARKERS[index]
+        values, doubtful = changes.sel(estimator=name), is_doubtful.sel(estimator=name)
+        axis.plot(sizes, values.where(~doubtful), marker, color=color, alpha=0.6, mew=0)
+        axis.plot(sizes, values.where(doubtful), marker, color=color, mfc="white")
+        axis.plot([], [], marker, color=color, linestyle="-", label=_words(one))
+        if np.isfinite(one.exponent):
+            _line(axis, one, values, color)
+    style.zoom_to(axis, changes.where(~is_doubtful).values, changes.values)
+    style.legend_below(axis, ncols=1)
+    style.sizes_axis(axis, sizes, "train size = landscape (examples)")
     axis.set_ylabel("change of ln V (nat / parameter)")
+
+
+def _first_means(part: xr.Dataset) -> xr.DataArray:
+    """Return mean log volumes of the fewest examples that have one, by estimator."""
+    means = own_landscape(part.log_volume).mean("seed")
+    first: xr.DataArray = means.isel(train_size=means.notnull().argmax("train_size"))
+    return first.drop_vars(["train_size", "landscape_size"])
+
+
+def _words(one: xr.Dataset) -> str:
+    name = one.estimator.item()
+    share = f"{one.calibrated_share.item():.0%} calibrated"
+    words = "published style" if name == PUBLISHED else f"{name}, {share}"
+    if not np.isfinite(one.exponent):
+        return f"{words}: no fit"
+    ends = [
+        one[end].item() / one.num_parameters.item() for end in ("exponent_low", "exponent_high")
+    ]
+    slope = one.exponent_per_parameter.item()
+    return f"{words}: a/n = {slope:.4f} [{ends[0]:.4f}, {ends[1]:.4f}]"
+
+
+def _line(axis: Axes, one: xr.Dataset, values: xr.DataArray, color: object) -> None:
+    """Draw the fit, and lines about the middle of its data that bound the slope's interval."""
+    sizes, there = values.train_size.values, np.isfinite(values.values)
+    center = np.log(np.broadcast_to(sizes[:, None], there.shape)[there]).mean()
+    # A line of least squares goes through the middle of its data.
+    level = values.values[there].mean()
+    line = np.geomspace(sizes[0], sizes[-1], 50)
+    run = np.log(line) - center
+    slopes = [one[name].item() for name in ("exponent_low", "exponent", "exponent_high")]
+    low, middle, high = (level + slope / one.num_parameters.item() * run for slope in slopes)
+    axis.fill_between(line, low, high, color=color, alpha=0.2, linewidth=0)
+    axis.plot(line, middle, color=color)

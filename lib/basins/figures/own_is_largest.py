@@ -32,6 +32,8 @@ def panel(axis: Axes, part: xr.Dataset) -> None:
     axis.errorbar(
         sizes[there], rate, np.maximum(ends, 0), color=style.colors(3)[0], marker="o", capsize=3
     )
+    axis.plot(sizes[there], found.chance.values[there], ":", color="gray", label="by chance")
+    axis.legend()
     for size, count in zip(sizes[there], found.num_seeds.values[there], strict=True):
         axis.annotate(f"{count}", (size, 0.02), ha="center", fontsize=7, color="gray")
     axis.set_ylim(-0.03, 1.05)

@@ -34,6 +34,7 @@ SETTINGS: dict[Any, Any] = {
 }
 
 MOST_COLUMNS = 3  # panels side by side
+MOST_BEYOND = 3  # of so many marks one may be outside of the panel
 
 Panel = Callable[[Axes, xr.Dataset], None]
 Shared = Literal["row", "all", "none"]  # which panels have an axis in common
@@ -168,10 +169,15 @@ def only_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
     chosen = values[(len(values) - 1) // 2] if threshold is None else threshold
     if chosen not in values:
         raise ValueError(
-            f"threshold: {chosen:g} is not in the cube; allowed are "
+            f"threshold: {chosen:g} is not in the cube{_of(cube)}; allowed are "
             + ", ".join(f"{value:g}" for value in values)
         )
     return cube.sel(threshold=chosen)
+
+
+def _of(cube: xr.Dataset) -> str:
+    title = cube.attrs.get("title")
+    return f" of {title!r}" if title else ""
 
 
 def volume_words(part: xr.Dataset) -> str:
@@ -221,28 +227,28 @@ def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: Any) -> None:
 
 
 def zoom_to(axis: Axes, sure: np.ndarray, every: np.ndarray) -> None:
-    """Show what is sure, where what is doubtful would leave it less than a third of the height.
+    """Show what is sure, where a few marks that are doubtful would leave it little of the height.
 
-    The panel then says how many marks are beyond it.
+    The panel then says how many are beyond it; a third of all marks never is.
     """
     sure, every = sure[np.isfinite(sure)], every[np.isfinite(every)]
-    if len(sure) < 2 or np.ptp(every) <= 3 * np.ptp(sure):
+    if len(sure) < 2:
         return
     low, high = sure.min() - np.ptp(sure), sure.max() + np.ptp(sure)
+    below, above = int((every < low).sum()), int((every > high).sum())
+    if not 0 < below + above <= len(every) / MOST_BEYOND:
+        return
     axis.set_ylim(low, high)
-    for count, words, y, va in (
-        (int((every < low).sum()), "below", 0.02, "bottom"),
-        (int((every > high).sum()), "above", 0.98, "top"),
-    ):
-        if count:
-            axis.text(
-                0.02, y, f"{count} {words} the panel", va=va, fontsize=7, transform=axis.transAxes
-            )
+    place: dict[str, Any] = {"fontsize": 7, "transform": axis.transAxes}
+    if below:
+        axis.text(0.02, 0.02, f"{below} below the panel", va="bottom", **place)
+    if above:
+        axis.text(0.02, 0.98, f"{above} above the panel", va="top", **place)
 
 
-def legend_below(axis: Axes, ncols: int = 2) -> None:
+def legend_below(axis: Axes, ncols: int = 2, **more: Any) -> None:
     """Name what is drawn below the panel, where no mark can be under it."""
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=ncols)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=ncols, **more)
 
 
 def say_nothing_measured(axis: Axes, _part: xr.Dataset | None = None) -> None:

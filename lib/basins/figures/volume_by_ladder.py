@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from basins.cube.queries import generalization_gap, not_converged, own_landscape
 from basins.figures import style
@@ -14,7 +14,7 @@ from basins.study.ladders import ladders
 
 
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
-    """Draw the figure at the largest train size; minima that are in no basin are left out."""
+    """Draw the figure at the largest train size, of the recipes of the study's own."""
     part = style.at_threshold(cube, threshold).isel(train_size=-1)
     title = (
         f"Ladders of recipes, {part.train_size.item():,} examples, own landscapes: means of seeds, "
@@ -24,60 +24,72 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
         ("volume", _volume),
         ("published-style volume", _published),
     ]
-    return style.rows_of_panels(part, title, panels, width=5.2, height=4.6)
+    return style.rows_of_panels(part, title, panels, width=5.2, height=4.8)
 
 
 def _volume(axis: Axes, part: xr.Dataset) -> None:
-    volume = own_landscape(part.log_volume)
-    _lines(axis, part, volume)
-    means, is_sure = volume.mean("seed"), ~not_converged(part).any("seed")
-    style.zoom_to(axis, means.where(is_sure).values, means.values)
+    _lines(axis, part, own_landscape(part.log_volume), not_converged(part).any("seed"))
     axis.set_ylabel(f"log volume by {part.estimator.item()} (nat)")
 
 
 def _published(axis: Axes, part: xr.Dataset) -> None:
-    _lines(axis, part, own_landscape(part.log_volume_compat), has_status=False)
+    never = xr.zeros_like(not_converged(part).any("seed"))
+    _lines(axis, part, own_landscape(part.log_volume_compat), never)
     axis.set_ylabel("log published-style volume (nat)")
 
 
-def _lines(axis: Axes, part: xr.Dataset, values: xr.DataArray, has_status: bool = True) -> None:
-    if not bool(values.notnull().any()):
-        style.say_nothing_measured(axis)
-        return
+def _lines(axis: Axes, part: xr.Dataset, values: xr.DataArray, is_hollow: xr.DataArray) -> None:
     study: dict[str, Any] = yaml.safe_load(part.attrs.get("study") or "{}")
     recipes = study.get("recipes") or {str(name): {} for name in part.recipe.values}
+    asked = [name for name in recipes if name in part.recipe]
+    values = values.sel(recipe=asked)
+    has_volume = values.notnull().any("seed")
+    there = [name for name in asked if bool(has_volume.sel(recipe=name))]
+    if not there:
+        style.say_nothing_measured(axis)
+        return
     gap = (100 * generalization_gap(part)).where(values.notnull())
-    table = {
-        "x": gap.mean("seed"),
-        "y": values.mean("seed"),
-        "wide": gap.std("seed"),
-        "high": values.std("seed"),
-    }
-    foot = next(iter(recipes))
-    climbed = ladders(recipes)
-    colors = style.colors(len(climbed))
-    for index, (name, rungs) in enumerate(climbed.items()):
-        names = [foot, *(rung for rung in rungs if rung in part.recipe)]
-        there = [rung for rung in names if np.isfinite(table["y"].sel(recipe=rung))]
-        if there in ([], [foot]):
+    table = xr.Dataset(
+        {
+            "gap": gap.mean("seed"),
+            "volume": values.mean("seed"),
+            "wide": gap.std("seed"),
+            "high": values.std("seed"),
+            "is_hollow": is_hollow,
+        }
+    ).sel(recipe=there)
+    foot, climbed = next(iter(recipes)), ladders(recipes)
+    handles = [Line2D([], [], marker="*", color="black", ls="none", ms=11, label=foot)]
+    for index, (name, color) in enumerate(zip(climbed, style.colors(len(climbed)), strict=True)):
+        rungs = [rung for rung in climbed[name] if rung in there]
+        if not rungs:
             continue
-        chosen = {key: column.sel(recipe=there).values for key, column in table.items()}
-        color = colors[index]
-        axis.plot(chosen["x"], chosen["y"], color=color, alpha=0.5, linewidth=1)
-        is_hollow = (not_converged(part) & has_status).sel(recipe=there).any("seed").values
-        for rung in range(there[0] == foot, len(there)):
-            axis.errorbar(
-                *(chosen[key][rung] for key in ("x", "y", "high", "wide")),
-                color=color,
-                marker=style.MARKERS[index % len(style.MARKERS)],
-                # Later rungs are larger marks.
-                markersize=4 + 5 * rung / len(there),
-                markerfacecolor="white" if is_hollow[rung] else color,
-                elinewidth=0.7,
-                label=name if rung == len(there) - 1 else None,
-            )
-    if np.isfinite(table["y"].sel(recipe=foot)):
-        at = table["x"].sel(recipe=foot), table["y"].sel(recipe=foot)
-        axis.plot(*at, "*", color="black", markersize=13, zorder=5, label=foot, linestyle="none")
+        line = table.sel(recipe=[foot, *rungs] if foot in there else rungs)
+        axis.plot(line.gap, line.volume, color=color, alpha=0.5, linewidth=1)
+        marker = style.MARKERS[index % len(style.MARKERS)]
+        for step, rung in enumerate(rungs, start=1):
+            # Later rungs are larger marks.
+            _mark(axis, table.sel(recipe=rung), color, marker, 4 + 5 * step / len(rungs))
+        handles.append(Line2D([], [], marker=marker, color=color, label=name))
+    if foot in there:
+        _mark(axis, table.sel(recipe=foot), "black", "*", 13)
+    style.zoom_to(axis, table.volume.where(~table.is_hollow).values, table.volume.values)
     axis.set_xlabel("train accuracy minus test accuracy (points)")
-    style.legend_below(axis, ncols=2)
+    left_out = [name for name in asked if name not in there]
+    title = f"no volume: {', '.join(left_out)}" if left_out else None
+    style.legend_below(axis, ncols=2, handles=handles, title=title, title_fontsize=7)
+
+
+def _mark(axis: Axes, one: xr.Dataset, color: Any, marker: str, size: float) -> None:
+    axis.errorbar(
+        one.gap.item(),
+        one.volume.item(),
+        one.high.item(),
+        one.wide.item(),
+        color=color,
+        marker=marker,
+        markersize=size,
+        markerfacecolor="white" if one.is_hollow.item() else color,
+        elinewidth=0.7,
+        zorder=5 if marker == "*" else 3,
+    )

@@ -12,11 +12,10 @@ def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     """Draw the figure; a ring marks the minimum trained in the landscape it is measured in."""
     part = style.at_threshold(cube, threshold)
     title = f"Log volume against train size\n{style.volume_words(part)}"
-    return style.panels(part, title, panel)
+    return style.panels(part, title, _panel)
 
 
-def panel(axis: Axes, part: xr.Dataset) -> None:
-    """Draw the volumes of one model, data set and recipe."""
+def _panel(axis: Axes, part: xr.Dataset) -> None:
     sizes = part.train_size.values
     volume = part.log_volume.transpose("landscape_size", "train_size", "seed")
     if not bool(volume.notnull().any()):

@@ -28,12 +28,16 @@ def ladders(recipes: Mapping[str, Keys]) -> dict[str, list[str]]:
 
 
 def _ladder(recipes: Mapping[str, Keys], name: str) -> str:
-    foot, keys = next(iter(recipes.values())), recipes[name]
+    first = next(iter(recipes))
+    if name == first:
+        return first
+    foot, keys = recipes[first], recipes[name]
     words = []
-    for key, value in keys.items():
+    for key in dict.fromkeys([*keys, *foot]):
+        value = keys.get(key)
         if value == foot.get(key):
             continue
-        if key == "warm_start":
+        if key == "warm_start" and value is not None:
             words.append(f"after {_ladder(recipes, value['recipe'])}")
         elif isinstance(value, Mapping) and "kind" in value:
             words.append(f"{key}: {value['kind']}")
@@ -41,4 +45,4 @@ def _ladder(recipes: Mapping[str, Keys], name: str) -> str:
             words.append(f"adaptive {key}")
         else:
             words.append(key)
-    return " and ".join(words).replace("_", " ")
+    return " and ".join(words).replace("_", " ") or "the same"

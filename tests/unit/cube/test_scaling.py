@@ -219,6 +219,11 @@ def test_how_often_the_own_minimum_is_the_largest(seed):
     found = own_is_largest(cube).isel(threshold=0)
     assert found.num_seeds.values.tolist() == [4, 4, 0]
     assert found.num_largest.values.tolist() == [3, 0, 0]
+    # Of three minima in the first landscape, of two in the second.
+    np.testing.assert_allclose(found.chance, [1 / 3, 1 / 2, np.nan])
+    # Volumes are up to a thousandth above what was planted.
+    np.testing.assert_allclose(found.lead.isel(seed=0), [1, -4, np.nan], atol=2e-3)
+    np.testing.assert_allclose(found.lead.isel(seed=3), [-3, -4, np.nan], atol=2e-3)
     assert found.rate.values[:2].tolist() == [0.75, 0.0]
     assert np.isnan(found.rate.values[2])
     # Of 4 trials without success the exact 90 % interval ends at 1 - 0.05^(1/4).

@@ -140,7 +140,7 @@ def test_laws_are_named_with_their_exponents(seed):
     """The made volumes go as -100 ln N, with 50 parameters: -2 nats a parameter."""
     figure = drawing("laws_of_studies")([made_cube(seed, models=("mlp-8",))])
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert [label.split(":")[0] for label in labels] == ["published style", "rays"]
+    assert [label.split(":")[0] for label in labels] == ["published style", "rays, 0% calibrated"]
     assert all(label.split("= ")[1].startswith(("-1.9", "-2.0")) for label in labels)
 
 
@@ -163,9 +163,14 @@ def test_each_ladder_has_its_line_from_the_first_recipe(seed):
     axis = drawing("volume_by_ladder")(cube).axes[0]
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert sorted(labels) == ["batch size", "plain", "poison: reversed"]
+    assert axis.get_legend().get_title().get_text() == "no volume: lost"
     lines = [line for line in axis.lines if len(line.get_xdata()) > 1]
     assert sorted(len(line.get_xdata()) for line in lines) == [2, 3]
     assert len({(line.get_xdata()[0], line.get_ydata()[0]) for line in lines}) == 1
+    # A cube of some of the recipes, without the first.
+    part = cube.sel(recipe=["poison-1", "poison-2"])
+    lines = drawing("volume_by_ladder")(part).axes[0].lines
+    assert max(len(line.get_xdata()) for line in lines) == 2
 
 
 def with_spectra(cube, rng, missing=False):

@@ -35,3 +35,14 @@ def test_kinds_pairs_of_keys_and_what_comes_before_have_names_of_their_own():
     assert found["after label noise"] == ["after-noise-01", "after-noise-03", "after-noise-10"]
     both = {"a": {"batch_size": 1, "sam": None}, "b": {"batch_size": 2, "sam": {"adaptive": True}}}
     assert ladders(both) == {"batch size and adaptive sam": ["b"]}
+
+
+def test_whatever_differs_has_a_name():
+    warm = {"warm_start": {"recipe": "cold", "epochs": 5}}
+    assert ladders({"warm": warm, "cold": {"warm_start": None}}) == {"warm start": ["cold"]}
+    after = {"warm_start": {"recipe": "plain", "epochs": 5}}
+    assert ladders({"plain": {}, "late": after}) == {"after plain": ["late"]}
+    assert ladders({"plain": {"sam": {"rho": 1}}, "a": {}, "b": {"sam": {"rho": 1}}}) == {
+        "sam": ["a"],
+        "the same": ["b"],
+    }
