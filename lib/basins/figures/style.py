@@ -34,6 +34,7 @@ SETTINGS: dict[Any, Any] = {
 }
 
 MOST_COLUMNS = 3  # panels side by side
+LETTERS_BELOW = 6.5  # that ticks and their label take
 MOST_BEYOND = 3  # of so many marks one may be outside of the panel
 
 Panel = Callable[[Axes, xr.Dataset], None]
@@ -248,7 +249,13 @@ def zoom_to(axis: Axes, sure: np.ndarray, every: np.ndarray) -> None:
 
 def legend_below(axis: Axes, ncols: int = 2, **more: Any) -> None:
     """Name what is drawn below the panel, where no mark can be under it."""
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=ncols, **more)
+    # A distance in letters, not in shares of the panel, which the layout could not foresee.
+    place: dict[str, Any] = {
+        "loc": "upper center",
+        "bbox_to_anchor": (0.5, 0),
+        "borderaxespad": LETTERS_BELOW,
+    }
+    axis.legend(ncols=ncols, **place, **more)
 
 
 def say_nothing_measured(axis: Axes, _part: xr.Dataset | None = None) -> None:
