@@ -50,7 +50,7 @@ class Checkout:
             **{"stdout": subprocess.PIPE} | options,
         )
 
-    def run(self, *command, timeout=300):
+    def run(self, *command, timeout=900):
         with self.start(*command) as process:
             output, _ = process.communicate(timeout=timeout)
         return process.returncode, output
