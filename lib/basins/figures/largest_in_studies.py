@@ -6,18 +6,14 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.cube.queries import own_is_largest as largest_own
+from basins.cube import queries
 from basins.figures import own_is_largest, style
 
 
 def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     """Draw a row of two panels for each model, data set and recipe of each cube."""
     parts = [
-        part.sel(dataset=dataset, model=model, recipe=recipe)
-        for part in (style.at_threshold(cube, threshold) for cube in cubes)
-        for dataset in part.dataset.values
-        for model in part.model.values
-        for recipe in part.recipe.values
+        part for cube in cubes for part in style.triples_of(style.at_threshold(cube, threshold))
     ]
     title = (
         "Is the minimum that training finds the largest of its landscape?\n"
@@ -27,16 +23,15 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     size = 10.4, 3.6 * len(parts) + 0.5
     with style.sheet(title, *size, len(parts), 2) as (figure, axes):
         for part, left, right in zip(parts, axes[::2], axes[1::2], strict=True):
-            where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
-            what = f"{part.estimator.item()}, {part.threshold_kind.item()} < "
-            left.set_title(f"{where}: {what}{part.threshold.item():g}")
+            bound = f"{part.threshold_kind.item()} < {part.threshold.item():g}"
+            left.set_title(f"{style.where(part)}: {part.estimator.item()}, {bound}")
             _leads(left, part)
             own_is_largest.panel(right, part)
     return figure
 
 
 def _leads(axis: Axes, part: xr.Dataset) -> None:
-    lead = largest_own(part).lead.transpose("landscape_size", "seed")
+    lead = queries.own_is_largest(part).lead.transpose("landscape_size", "seed")
     there = lead.notnull().any("seed").values
     if not there.any():
         style.say_nothing_measured(axis)

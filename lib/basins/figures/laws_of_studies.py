@@ -1,6 +1,6 @@
 """Power laws of several studies side by side, by every estimator and in the published style."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from basins.cube.queries import not_converged, own_landscape
 from basins.cube.scaling import PUBLISHED, power_law, with_published
 from basins.figures import style
+from basins.figures.power_law import SLOPES, fit_line
 
 
 def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
@@ -20,7 +21,7 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     ValueError
         If a cube has no such threshold.
     """
-    parts = [part for cube in cubes for part in _parts(style.only_threshold(cube, threshold))]
+    parts = [part for cube in cubes for part in _fitted(style.only_threshold(cube, threshold))]
     columns = min(style.MOST_COLUMNS, len(parts))
     rows = -(-len(parts) // columns)
     title = (
@@ -32,7 +33,7 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     with style.sheet(title, *size, rows, columns) as (figure, axes):
         for axis, part in zip(axes, parts, strict=False):
             axis.set_title(
-                f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}\n"
+                f"{style.where(part)}\n"
                 f"n = {part.num_parameters.item():,}, {part.threshold_kind.item()} < "
                 f"{part.threshold.item():g}, {part.volume_coordinates.item()} coordinates"
             )
@@ -42,13 +43,9 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     return figure
 
 
-def _parts(cube: xr.Dataset) -> Iterator[xr.Dataset]:
+def _fitted(cube: xr.Dataset) -> list[xr.Dataset]:
     volumes = with_published(cube)
-    fitted = volumes.assign(power_law(volumes).data_vars)
-    for dataset in cube.dataset.values:
-        for model in cube.model.values:
-            for recipe in cube.recipe.values:
-                yield fitted.sel(dataset=dataset, model=model, recipe=recipe)
+    return style.triples_of(volumes.assign(power_law(volumes).data_vars))
 
 
 def _panel(axis: Axes, part: xr.Dataset) -> None:
@@ -68,8 +65,7 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
         axis.plot(sizes, values.where(~doubtful), marker, color=color, alpha=0.6, mew=0)
         axis.plot(sizes, values.where(doubtful), marker, color=color, mfc="white")
         axis.plot([], [], marker, color=color, linestyle="-", label=_words(one))
-        if np.isfinite(one.exponent):
-            _line(axis, one, values, color)
+        fit_line(axis, values, [one[end] / one.num_parameters for end in SLOPES], color, color)
     style.zoom_to(axis, changes.where(~is_doubtful).values, changes.values)
     style.legend_below(axis, ncols=1)
     style.sizes_axis(axis, sizes, "train size = landscape (examples)")
@@ -89,22 +85,5 @@ def _words(one: xr.Dataset) -> str:
     words = "published style" if name == PUBLISHED else f"{name}, {share}"
     if not np.isfinite(one.exponent):
         return f"{words}: no fit"
-    ends = [
-        one[end].item() / one.num_parameters.item() for end in ("exponent_low", "exponent_high")
-    ]
-    slope = one.exponent_per_parameter.item()
-    return f"{words}: a/n = {slope:.4f} [{ends[0]:.4f}, {ends[1]:.4f}]"
-
-
-def _line(axis: Axes, one: xr.Dataset, values: xr.DataArray, color: object) -> None:
-    """Draw the fit, and lines about the middle of its data that bound the slope's interval."""
-    sizes, there = values.train_size.values, np.isfinite(values.values)
-    center = np.log(np.broadcast_to(sizes[:, None], there.shape)[there]).mean()
-    # A line of least squares goes through the middle of its data.
-    level = values.values[there].mean()
-    line = np.geomspace(sizes[0], sizes[-1], 50)
-    run = np.log(line) - center
-    slopes = [one[name].item() for name in ("exponent_low", "exponent", "exponent_high")]
-    low, middle, high = (level + slope / one.num_parameters.item() * run for slope in slopes)
-    axis.fill_between(line, low, high, color=color, alpha=0.2, linewidth=0)
-    axis.plot(line, middle, color=color)
+    low, slope, high = (one[name].item() / one.num_parameters.item() for name in SLOPES)
+    return f"{words}: a/n = {slope:.4f} [{low:.4f}, {high:.4f}]"

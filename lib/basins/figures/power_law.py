@@ -1,5 +1,8 @@
 """Log volume in each minimum's own landscape against its size, with the power-law fit."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -8,6 +11,9 @@ from matplotlib.figure import Figure
 from basins.cube.queries import own_landscape
 from basins.cube.scaling import power_law
 from basins.figures import style
+
+# The fit's own, between the ends of its interval.
+SLOPES = ("exponent_low", "exponent", "exponent_high")
 
 
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
@@ -26,23 +32,42 @@ def _panel(axis: Axes, part: xr.Dataset) -> None:
     dark, light = style.colors(3)[:2]
     for seed in own.seed.values:
         axis.plot(sizes, own.sel(seed=seed), "o", color=dark, alpha=0.6, mew=0)
-    exponent = float(part.exponent)
-    if np.isfinite(exponent):
-        line = np.geomspace(sizes[0], sizes[-1], 50)
-        # Lines of the interval turn about the middle of the data, where the fit is surest.
-        center = np.log(np.broadcast_to(sizes[:, None], own.shape)[np.isfinite(own.values)]).mean()
-        level = exponent * center + float(part.intercept)
-        low, high = (
-            level + float(part[name]) * (np.log(line) - center)
-            for name in ("exponent_low", "exponent_high")
-        )
-        axis.fill_between(line, low, high, color=light, alpha=0.3, linewidth=0)
-        low_end, high_end = float(part.exponent_low), float(part.exponent_high)
-        label = (
-            f"a = {exponent:,.0f} [{low_end:,.0f}, {high_end:,.0f}]"
-            f"\na/n = {float(part.exponent_per_parameter):.3f}"
-        )
-        axis.plot(line, level + exponent * (np.log(line) - center), color=dark, label=label)
+    low, exponent, high = slopes = [float(part[name]) for name in SLOPES]
+    label = (
+        f"a = {exponent:,.0f} [{low:,.0f}, {high:,.0f}]"
+        f"\na/n = {float(part.exponent_per_parameter):.3f}"
+    )
+    if fit_line(axis, own, slopes, dark, light, label):
         axis.legend()
     style.sizes_axis(axis, sizes, "train size = landscape (examples)")
     axis.set_ylabel("log volume (nat)")
+
+
+def fit_line(
+    axis: Axes,
+    values: xr.DataArray,
+    slopes: Sequence[float | xr.DataArray],
+    color: Any,
+    band_color: Any,
+    label: str | None = None,
+) -> bool:
+    """Draw a line fitted to values (train_size, seed) in ln N, in a band; return if there is one.
+
+    Parameters
+    ----------
+    slopes
+        Those of `SLOPES`, in the units of the values; NaN where there was no fit.
+    """
+    low, middle, high = (float(slope) for slope in slopes)
+    if not np.isfinite(middle):
+        return False
+    there = np.isfinite(values.values)
+    log_size = np.log(values.train_size.values)
+    # Lines of the interval turn about the middle of the data, through which least squares goes.
+    center = np.broadcast_to(log_size[:, None], there.shape)[there].mean()
+    level = values.values[there].mean()
+    line = np.linspace(log_size[0], log_size[-1], 50)
+    ends = (level + slope * (line - center) for slope in (low, high))
+    axis.fill_between(np.exp(line), *ends, color=band_color, alpha=0.25, linewidth=0)
+    axis.plot(np.exp(line), level + middle * (line - center), color=color, label=label)
+    return True

@@ -81,6 +81,21 @@ def colors(count: int) -> list[tuple[float, float, float, float]]:
     return [palette(share) for share in np.linspace(0, 0.88, max(count, 2))][:count]
 
 
+def triples_of(cube: xr.Dataset) -> list[xr.Dataset]:
+    """Return the part of a cube of each model, data set and recipe, in the order of panels."""
+    return [
+        cube.sel(model=model, dataset=dataset, recipe=recipe)
+        for dataset in cube.dataset.values
+        for model in cube.model.values
+        for recipe in cube.recipe.values
+    ]
+
+
+def where(part: xr.Dataset) -> str:
+    """Return the name of one of `triples_of`."""
+    return f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
+
+
 def panels(
     cube: xr.Dataset,
     title: str,
@@ -94,12 +109,7 @@ def panels(
     Several named ways to draw stand beside one another, on axes alike.
     """
     ways = draw if isinstance(draw, Mapping) else {"": draw}
-    triples = [
-        cube.sel(model=model, dataset=dataset, recipe=recipe)
-        for dataset in cube.dataset.values
-        for model in cube.model.values
-        for recipe in cube.recipe.values
-    ]
+    triples = triples_of(cube)
     count = len(triples) * len(ways)
     columns = len(ways) if len(ways) > 1 else min(MOST_COLUMNS, count)
     if columns == MOST_COLUMNS and count == MOST_COLUMNS + 1:
@@ -112,8 +122,7 @@ def panels(
     with sheet(title, *size, rows, columns, alike, alike, projection) as (figure, axes):
         pairs = ((part, words) for part in triples for words in ways)
         for axis, (part, words) in zip(axes, pairs, strict=False):
-            where = f"{part.model.item()} on {part.dataset.item()}, {part.recipe.item()}"
-            axis.set_title(f"{where}: {words}" if words else where)
+            axis.set_title(f"{where(part)}: {words}" if words else where(part))
             ways[words](axis, part)
         # Hidden axes of three dimensions have no extent, which the layout trips over.
         for axis in axes[count:]:
@@ -230,7 +239,7 @@ def band(axis: Axes, x: np.ndarray, values: np.ndarray, **style: Any) -> None:
 def zoom_to(axis: Axes, sure: np.ndarray, every: np.ndarray) -> None:
     """Show what is sure, where a few marks that are doubtful would leave it little of the height.
 
-    The panel then says how many are beyond it; a third of all marks never is.
+    The panel then says how many are beyond it, which is one of `MOST_BEYOND` at most.
     """
     sure, every = sure[np.isfinite(sure)], every[np.isfinite(every)]
     if len(sure) < 2:

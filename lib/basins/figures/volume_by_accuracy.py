@@ -24,8 +24,7 @@ def panel(axis: Axes, part: xr.Dataset) -> None:
     sizes = part.train_size.values
     for index, (size, color) in enumerate(zip(sizes, style.colors(len(sizes)), strict=True)):
         minima = part.sel(train_size=size)
-        if "recipe" in minima.dims:
-            minima = minima.stack(minimum=("recipe", "seed"))
+        minima = minima.stack(minimum=minima.log_volume.dims)
         axis.errorbar(
             100 * minima.test_accuracy,
             minima.log_volume,

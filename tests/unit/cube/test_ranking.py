@@ -81,6 +81,23 @@ def test_worst_environment_is_the_one_that_was_turned(seed):
         np.testing.assert_allclose(found, [sign * 4 / 6, sign], atol=1e-12)
 
 
+def test_the_worst_environment_orders_measures_of_either_sign(seed):
+    """One is turned where its overall sign is kept; one bears out a negative sign everywhere."""
+    gap = gaps(seed)
+    turned = gap.copy()
+    turned[0, 0, 1] = -gap[0, 0, 1]
+    ranking = rank(made_cube(gap, path_norm=turned, weight_norm=-gap))
+    ordered = ranking_words.by_worst(ranking_words.ranked(ranking))
+    borne_out = ordered.worst_tau * np.sign(ordered.tau)
+    assert ordered.measure.values[0] == "weight_norm"
+    assert float(borne_out[0]) == pytest.approx(1)
+    there = borne_out.values[np.isfinite(borne_out)]
+    assert (np.diff(there) <= 0).all()
+    assert float(borne_out.sel(measure="path_norm")) < 0
+    # Those without an environment stand behind.
+    assert np.isfinite(borne_out.values[: len(there)]).all()
+
+
 def test_train_loss_is_held(seed):
     gap = gaps(seed)
     cube = made_cube(gap, path_norm=gaps(seed + 1))

@@ -114,6 +114,11 @@ def test_volumes_that_did_not_converge_leave_room_for_those_that_did(seed):
     axis = drawing("volume_by_gap")(cube).axes[1]
     assert [text.get_text() for text in axis.texts] == ["1 below the panel"]
     assert np.diff(axis.get_ylim()) < 100
+    # More than a third of all marks stay in the panel, whatever they are.
+    many = cube.copy(deep=True)
+    many["log_volume"].loc[{"recipe": "b"}] = -1e5
+    many["volume_status"].loc[{"recipe": "b"}] = VOLUME_STATUS.index("not_converged")
+    assert not drawing("volume_by_gap")(many).axes[1].texts
     # Sure of it, it is shown.
     cube["volume_status"].loc[lost] = VOLUME_STATUS.index("calibrated")
     axis = drawing("volume_by_gap")(cube).axes[1]
