@@ -269,6 +269,7 @@ class Walker:
                     exponentials=rng.exponential(size=len(z)),
                     uniforms=rng.random((len(z), NUM_UNIFORMS)),
                     width=width,
+                    spacing=np.inf,
                 )
                 moved = self.prior.move(moves, level)
                 self.num_evaluations += moved.num_evaluations

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.volume.curves import Rows, slice_draw
+from basins.volume.curves import Rows, Way, slice_draw
 from basins.volume.forces import Forces
 
 Array = NDArray[np.float64]
@@ -51,6 +51,11 @@ class Axis:
         points[:, self.support] += t[:, None] * self.column
         return points
 
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """The only one there is."""
+        return (lambda t, share, rows: self.points(share * t, rows),)
+
     def is_low(self, t: Array, rows: Rows) -> NDArray[np.bool_]:
         """Tell where the energy is below the line's level."""
         return np.asarray((self.slopes[rows] + self.bend / 2 * t) * t < self.levels[rows])
@@ -64,6 +69,7 @@ def move_along_axis(
     exponentials: Array,
     uniforms: Array,
     width: float,
+    spacing: float,
     is_inside: Callable[[Array], NDArray[np.bool_]],
 ) -> tuple[Array, int]:
     """Move every chain along axis `index` of z, in place.
@@ -76,7 +82,7 @@ def move_along_axis(
         Where chains are, and A z, shape (k, n); both are changed.
     index
         Of the axis.
-    exponentials, uniforms, width, is_inside
+    exponentials, uniforms, width, spacing, is_inside
         See `curves.Moves` and `curves.slice_draw`.
 
     Returns
@@ -96,7 +102,7 @@ def move_along_axis(
         slopes = slopes + forces.stiffness * (offsets[:, support] @ column)
     bend = forces.spring + forces.stiffness * float(column @ column)
     axis = Axis(offsets, column, support, slopes, bend, exponentials, width)
-    t, asked = slice_draw(axis, uniforms, is_inside)
+    t, asked = slice_draw(axis, uniforms, is_inside, spacing)
     z[:, index] += t
     offsets[:, support] += t[:, None] * column
     return t, asked

@@ -30,6 +30,7 @@ from basins.volume.measures import Measure
 Array = NDArray[np.float64]
 
 SETS = {"chords": ("circle", "ray", "chord"), "axes": ("circle", "ray", "axis")}
+SPACING = 0.25  # of a bracket's width: how close the points are that a way leads over
 NUM_PARTS = 16  # sweeps that together go along all axes once
 
 
@@ -129,6 +130,7 @@ def move(law: Law, chains: Chains, curve: str, rng: np.random.Generator, is_tune
         exponentials=rng.exponential(size=count),
         uniforms=rng.random((count, NUM_UNIFORMS)),
         width=chains.widths[curve],
+        spacing=SPACING * chains.widths[curve],
     )
     moved = law.basin.move(moves)
     chains.num_evaluations += moved.num_evaluations
@@ -155,6 +157,7 @@ def move_along_axes(
             np.asarray(rng.exponential(size=count)),
             rng.random((count, NUM_UNIFORMS)),
             chains.widths["axis"],
+            SPACING * chains.widths["axis"],
             law.basin.is_inside,
         )
         chains.num_evaluations += asked

@@ -3,8 +3,13 @@
 A law restricted to a curve through the current point is drawn from by Neal's slice sampling (2003,
 Annals of Statistics 31, 705, figures 3 and 5): a bracket steps out until both ends are outside,
 then shrinks towards the current point until a draw falls inside. Exact for any bracket, so no root
-has to be solved; the bracket's width only sets the cost. A step never crosses a gap wider than the
-bracket, so chains stay in the connected set that they started in.
+has to be solved; the bracket's width only sets the cost.
+
+A bracket may hold other parts of the set than the one it began in: a circle may be bracketed whole.
+Where chains must stay in one part, a draw counts only if points spread evenly over the way there
+are inside too, along the curve or else straight; if not the chain stays where it is. The same
+points are asked about on the way back, so the law is kept (Metropolis), and no gap wider than their
+spacing is ever crossed.
 
 Every curve lies in a plane through the minimum, a(t) x + b(t) y, so that what a quadratic energy
 does along it are five numbers, and what a network's first layer does are two products.
@@ -21,10 +26,13 @@ from basins.volume.forces import Forces, square
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+# Maps positions, shares of the ways to them and which curves to points (positions, n).
+Way = Callable[[Array, Array, Rows], Array]
 
 CURVES = ("circle", "ray", "chord")
 MAX_STEPS_OUT = 64  # brackets that start far too narrow are widened by tuning instead
 MAX_SHRINKS = 100  # by then the bracket is a rounding error wide
+MAX_LOOKS = 16  # between two points, however far apart
 NUM_UNIFORMS = 2 + MAX_SHRINKS  # of one draw
 
 
@@ -47,6 +55,8 @@ class Moves:
         Shapes (k,) and (k, NUM_UNIFORMS).
     width
         Of the brackets to begin with.
+    spacing
+        Of the points on the way that must be inside too; infinite where chains may jump.
     """
 
     kind: str
@@ -57,6 +67,7 @@ class Moves:
     exponentials: Array
     uniforms: Array
     width: float
+    spacing: float
 
     @property
     def power(self) -> int:
@@ -106,6 +117,10 @@ class Lines(Protocol):
     @property
     def widest(self) -> float:
         """Width of a bracket that holds the whole curve; none grows beyond."""
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Ways from position 0 to others."""
 
     def points(self, t: Array, rows: Rows) -> Array:
         """Return the points at positions `t` on the curves `rows`, shape (positions, n)."""
@@ -160,6 +175,19 @@ class Curves:
         """Return the points at positions `t` on the curves `rows`, shape (positions, n)."""
         return combined(self, t, self.x[rows], self.y[rows] if self.kind != "ray" else self.y)
 
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Along the curve, and straight where that is another way."""
+        return (self.along, self.straight) if self.kind == "circle" else (self.along,)
+
+    def along(self, t: Array, share: Array, rows: Rows) -> Array:
+        """Return points on the way along the curve."""
+        return self.points(share * t, rows)
+
+    def straight(self, t: Array, share: Array, rows: Rows) -> Array:
+        """Return points on the straight way."""
+        return (1 - share)[:, None] * self.x[rows] + share[:, None] * self.points(t, rows)
+
     def is_low(self, t: Array, rows: Rows) -> NDArray[np.bool_]:
         """Tell where energy - power t is below the curve's level."""
         a, b = self.at(t)
@@ -177,9 +205,12 @@ def combined(curves: Curves, t: Array, x: Array, y: Array) -> Array:
 
 
 def slice_draw(
-    curves: Lines, uniforms: Array, is_inside: Callable[[Array], NDArray[np.bool_]]
+    curves: Lines,
+    uniforms: Array,
+    is_inside: Callable[[Array], NDArray[np.bool_]],
+    spacing: float,
 ) -> tuple[Array, int]:
-    """Draw a position on each curve from the segment inside that holds position 0.
+    """Draw a position on each curve from what is inside, or stay at position 0.
 
     Parameters
     ----------
@@ -189,6 +220,8 @@ def slice_draw(
         In [0, 1), shape (k, NUM_UNIFORMS).
     is_inside
         Which points, relative to the minimum (some, n), are inside.
+    spacing
+        See `Moves`.
 
     Returns
     -------
@@ -236,7 +269,28 @@ def slice_draw(
         left[missed[below]] = t[~inside][below]
         right[missed[~below]] = t[~inside][~below]
         rest = missed
-    return result, asked
+    is_cut_off, looked = cut_off(curves, result, is_inside, spacing)
+    result[is_cut_off] = 0.0
+    return result, asked + looked
+
+
+def cut_off(
+    curves: Lines,
+    t: Array,
+    is_inside: Callable[[Array], NDArray[np.bool_]],
+    spacing: float,
+) -> tuple[NDArray[np.bool_], int]:
+    """Tell which positions (k,) no way leads to, and about how many points it took asking."""
+    looks = np.minimum(np.abs(t) / spacing, MAX_LOOKS).astype(np.int64)
+    is_lost, asked = looks > 0, 0
+    for way in curves.ways:
+        tried = np.flatnonzero(is_lost)
+        is_lost[tried] = False
+        for look in range(1, int(looks[tried].max(initial=0)) + 1):
+            rows = tried[(looks[tried] >= look) & ~is_lost[tried]]
+            asked += len(rows)
+            is_lost[rows] = ~is_inside(way(t[rows], look / (looks[rows] + 1), rows))
+    return is_lost, asked
 
 
 def move_along(moves: Moves, is_inside: Callable[[Array], NDArray[np.bool_]]) -> Moved:
@@ -252,5 +306,5 @@ def move_along(moves: Moves, is_inside: Callable[[Array], NDArray[np.bool_]]) ->
     levels = energy[:, 0] + energy[:, 3] + moves.exponentials
     width, widest = moves.bracket
     curves = Curves(moves.kind, x, y, energy, square(x, y), moves.power, levels, width, widest)
-    t, asked = slice_draw(curves, moves.uniforms, is_inside)
+    t, asked = slice_draw(curves, moves.uniforms, is_inside, moves.spacing)
     return Moved(combined(curves, t, z, w), combined(curves, t, x, y), t, asked)

@@ -22,7 +22,7 @@ from basins.models.mlp_kernels import (
     run_layers,
 )
 from basins.rays.first_layer import first_sums
-from basins.volume.curves import CURVES, MAX_SHRINKS, MAX_STEPS_OUT, Moves
+from basins.volume.curves import CURVES, MAX_LOOKS, MAX_SHRINKS, MAX_STEPS_OUT, Moves
 from basins.volume.maps import Map, apply, inner_room, map_of, num_together
 
 CIRCLE, RAY = CURVES.index("circle"), CURVES.index("ray")
@@ -39,6 +39,8 @@ class Rule(NamedTuple):
         Of the forces.
     width, widest
         Of brackets.
+    spacing
+        As there.
     power
         As there.
     scale
@@ -56,6 +58,7 @@ class Rule(NamedTuple):
     constant: Numbers
     width: float
     widest: float
+    spacing: float
     power: int
     scale: Numbers
     r_max: float
@@ -74,6 +77,7 @@ def rule_of(moves: Moves, scale: Numbers, r_max: float, summed_loss: float) -> R
         np.ascontiguousarray(forces.constant),
         float(width),
         float(widest),
+        float(moves.spacing),
         moves.power,
         scale,
         float(r_max),
@@ -203,17 +207,46 @@ class Line(NamedTuple):
 
 
 @njit(cache=True, forceinline=True)
+def is_inside(a: float, b: float, rule: Rule, line: Line, problem: Problem) -> bool:
+    """Tell whether the basin holds a point of the line's plane."""
+    squares = line.squares
+    if not (squares[0] * a + squares[1] * b) * a + squares[2] * b * b < rule.r_max**2:
+        return False
+    line.ab[0], line.ab[1] = a, b
+    return bool(is_below(line.plane, line.ab, problem, rule.summed_loss, line.memory))
+
+
+@njit(cache=True, forceinline=True)
 def look(t: float, rule: Rule, line: Line, problem: Problem) -> tuple[bool, int]:
     """Tell whether position t may be drawn, and if the basin had to be asked, 0 or 1."""
     a, b = position(rule.curve, t)
-    weights, squares = line.energy, line.squares
+    weights = line.energy
     energy = (weights[0] * a + weights[1] * b + weights[3]) * a + (weights[2] * b + weights[4]) * b
     if not energy - rule.power * t < line.level:
         return False, 0
-    if not (squares[0] * a + squares[1] * b) * a + squares[2] * b * b < rule.r_max**2:
-        return False, 1
-    line.ab[0], line.ab[1] = a, b
-    return is_below(line.plane, line.ab, problem, rule.summed_loss, line.memory), 1
+    return is_inside(a, b, rule, line, problem), 1
+
+
+@njit(cache=True, forceinline=True)
+def is_seen(t: float, rule: Rule, line: Line, problem: Problem) -> tuple[bool, int]:
+    """Tell whether the way to position t stays inside, and how often the basin was asked."""
+    looks = int(min(abs(t) / rule.spacing, MAX_LOOKS))
+    asked = 0
+    end_a, end_b = position(rule.curve, t)
+    for is_straight in range(2 if rule.curve == CIRCLE else 1):
+        is_lost = False
+        for index in range(1, looks + 1):
+            share = index / (looks + 1)
+            a, b = position(rule.curve, share * t)
+            if is_straight:
+                a, b = 1 - share + share * end_a, share * end_b
+            asked += 1
+            is_lost = not is_inside(a, b, rule, line, problem)
+            if is_lost:
+                break
+        if not is_lost:
+            return True, asked
+    return False, asked
 
 
 @njit(cache=True, forceinline=True)
@@ -226,23 +259,24 @@ def slice_one(rule: Rule, line: Line, uniforms: Numbers, problem: Problem) -> tu
     steps_left = int(uniforms[1] * (num_steps + 1))
     asked = 0
     for _ in range(steps_left):
-        is_inside, cost = look(left, rule, line, problem)
+        is_good, cost = look(left, rule, line, problem)
         asked += cost
-        if not is_inside:
+        if not is_good:
             break
         left -= width
     for _ in range(num_steps - steps_left):
-        is_inside, cost = look(right, rule, line, problem)
+        is_good, cost = look(right, rule, line, problem)
         asked += cost
-        if not is_inside:
+        if not is_good:
             break
         right += width
     for shrink in range(MAX_SHRINKS):
         t = left + (right - left) * uniforms[2 + shrink]
-        is_inside, cost = look(t, rule, line, problem)
+        is_good, cost = look(t, rule, line, problem)
         asked += cost
-        if is_inside:
-            return t, asked
+        if is_good:
+            seen, cost = is_seen(t, rule, line, problem)
+            return t if seen else 0.0, asked + cost
         if t < 0:
             left = t
         else:

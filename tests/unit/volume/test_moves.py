@@ -73,6 +73,55 @@ def test_chords_leave_their_law(curve, tilt, seed):
     assert (chains.z != start).any(axis=1).mean() > 0.99
 
 
+# Of brackets; a chord's is in units of a Gaussian direction, a circle's of its radius, up to 2.
+WIDTHS = {"circle": 1.8, "ray": 3.9, "chord": 0.8, "axis": 3.9}
+
+
+def bent(x):
+    """Return a loss below 1 in three quarters of a ring, none of which sees the whole of it."""
+    radii = np.linalg.norm(x - 0.8, axis=1)
+    is_open = (x > 0.8).all(axis=1)
+    return np.abs(radii - 0.8) / 0.3 + 2 * is_open
+
+
+def bent_draws(rng):
+    found = rng.uniform(-1, 2, (40 * COUNT, 2))
+    return found[bent(found) < 1][:COUNT]
+
+
+@pytest.mark.parametrize("curve", [*CURVES, "axis"])
+def test_moves_that_look_on_the_way_leave_their_law(curve, seed):
+    rng = np.random.default_rng(seed)
+    basin = Basin(bent, np.array([0.1, 0.8]), 1.0)
+    shape = Preconditioner.diagonal(np.array([1.0, 1.0]))
+    start = bent_draws(rng) - basin.minimum
+    chains = chords.Chains(start.copy(), start.copy(), {curve: 1.5})
+    for _ in range(4):
+        go(chords.Law(basin, Lebesgue(), shape, 0.0), chains, curve, rng)
+    assert basin.is_inside(chains.offsets).all()
+    assert_same_law(chains.offsets + basin.minimum, bent_draws(rng))
+
+
+@pytest.mark.parametrize("curve", [*CURVES, "axis"])
+def test_no_move_ends_in_another_part(curve, seed):
+    """Squares 1 apart, more than a quarter of brackets that may hold both all the same."""
+    rng = np.random.default_rng(seed)
+
+    def squares(x):
+        return 2 * np.abs(np.abs(x) - [1.5, 0]).max(axis=1)
+
+    # Off the middle, so that circles and rays around it meet the other square.
+    basin = Basin(squares, np.array([0.6, 0.0]), 2.0, r_max=100.0)
+    shape = Preconditioner.diagonal(np.array([1.0, 1.0]))
+    start = rng.uniform([-0.1, -1], [1.9, 1], (COUNT, 2))
+    chains = chords.Chains(start.copy(), start.copy(), {curve: WIDTHS[curve]})
+    law = chords.Law(basin, Lebesgue(), shape, 0.0)
+    for _ in range(8):
+        go(law, chains, curve, rng)
+    assert (chains.offsets[:, 0] > -0.1).all()
+    assert_same_law(chains.offsets, rng.uniform([-0.1, -1], [1.9, 1], (COUNT, 2)))
+
+
 def test_chords_leave_a_gaussian_restricted(seed):
     rng = np.random.default_rng(seed)
     shape = Preconditioner.diagonal(np.array([2.0, 0.5]))
@@ -106,10 +155,10 @@ def test_axes_are_chords_along_columns(kind, seed):
         w = np.zeros_like(z)
         w[:, index] = 1
         x = shape.apply(z)
-        chord = basin.move(Moves("chord", forces, z, x, w, exponentials, uniforms, 0.6))
+        chord = basin.move(Moves("chord", forces, z, x, w, exponentials, uniforms, 0.6, 0.2))
         one, offsets = z.copy(), x.copy()
         t, asked = move_along_axis(
-            forces, one, offsets, index, exponentials, uniforms, 0.6, basin.is_inside
+            forces, one, offsets, index, exponentials, uniforms, 0.6, 0.2, basin.is_inside
         )
         # Energies are summed in another order: positions are decided by the same numbers.
         np.testing.assert_allclose(t, chord.positions, rtol=1e-12)
