@@ -60,7 +60,7 @@ def minimum(
     inputs = torch.from_numpy(data.inputs[:examples])[None].to(device)
     targets = torch.from_numpy(data.targets[:examples])[None].to(device)
     # A convolutional network needs far fewer steps, and each takes far longer.
-    epochs = 30 if name.startswith("cnn") else 150
+    epochs = 120 if name.startswith("cnn") else 150
     recipe = Recipe(optimizer="adam", learning_rate=0.003, epochs=epochs)
     found = train(
         network, recipe, network.theta[None], inputs, targets, inputs[0], targets[0], (0,)
@@ -152,8 +152,8 @@ def row_of(
     minima: list[Minimum], data: Data, sizes: list[int], count: int, num_published: int
 ) -> dict[str, object]:
     """Return one row of the table."""
-    targets = torch.from_numpy(data.targets)
-    landscapes = Landscapes(torch.from_numpy(data.inputs), targets, tuple(sizes), LOSS)
+    examples = (torch.from_numpy(part[: sizes[-1]]) for part in (data.inputs, data.targets))
+    landscapes = Landscapes(*examples, tuple(sizes), LOSS)
     network, device = minima[0].network, minima[0].theta.device
     n, kept = network.num_parameters, {}
 

@@ -173,3 +173,12 @@ def tiny_run(tmp_path_factory):
     status, output = checkout.run(*checkout.make())
     assert status == 0, output
     return checkout
+
+
+@pytest.fixture(scope="session")
+def pair_run(tmp_path_factory):
+    """Return a checkout after one undisturbed run of the study of two minima, up to its cube."""
+    checkout = Checkout(tmp_path_factory.mktemp("pair"))
+    status, output = checkout.snakemake("results/pair/cube.nc", study="tests/studies/pair.yaml")
+    assert status == 0, output
+    return checkout

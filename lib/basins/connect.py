@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from basins import device as devices
 from basins.cube.curve_table import LOSSES
 from basins.cube.schema import COORDINATES
 from basins.landscape.along_curves import barrier, length, losses_along
@@ -24,6 +25,7 @@ BEND = {
 }
 
 
+@devices.full_precision()
 def connect_models(
     first: nn.Module,
     last: nn.Module,

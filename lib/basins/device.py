@@ -1,6 +1,10 @@
 """The device of a job, set up so that the same job gives the same bits again."""
 
+import contextlib
+import functools
 import os
+import warnings
+from collections.abc import Iterator
 
 import numba
 import torch
@@ -16,6 +20,8 @@ def room(device: torch.device) -> tuple[int, int]:
     """Return the bytes that rays, or activations, may take at once, and how many rays at most."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
+        # What torch keeps for its next tensors is free, too.
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         # A power of two, so that batches, and with them last bits, are the same on the same card.
         return 1 << ((free // GPU_SHARE).bit_length() - 1), GPU_MOST_TOGETHER
     return MAX_BYTES, MOST_TOGETHER
@@ -24,6 +30,38 @@ def room(device: torch.device) -> tuple[int, int]:
 def rays_together(ray_bytes: int, max_bytes: int = MAX_BYTES, most: int = MOST_TOGETHER) -> int:
     """Return how many rays are solved at once, each of which takes so much memory."""
     return max(1, min(most, max_bytes // ray_bytes))
+
+
+@functools.cache
+def compiles_kernels(device: torch.device) -> bool:
+    """Tell whether Triton can compile for a device: it is there, and so is a C compiler."""
+    if device.type != "cuda":
+        return False
+    try:
+        from basins.triton_kernels import put_uniforms
+
+        keys = torch.zeros(1, 2, dtype=torch.int64, device=device)
+        put_uniforms[(1, 1)](keys, keys.new_empty(1, 4, dtype=torch.float64), 4, BLOCK=64)
+    except Exception as error:  # of many kinds, Triton's and the compiler's among them
+        warnings.warn(f"Triton compiles no kernels here, so rays are slower: {error}", stacklevel=2)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Turn off TF32 inside: its 11 bits move a radius by 1e-4, and ln V by n times that."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    _allow_tf32(False, False)
+    try:
+        yield
+    finally:
+        _allow_tf32(*before)
+
+
+def _allow_tf32(in_products: bool, in_convolutions: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = in_products
+    torch.backends.cudnn.allow_tf32 = in_convolutions
 
 
 def set_up(device: str, threads: int) -> torch.device:
@@ -52,7 +90,8 @@ def set_up(device: str, threads: int) -> torch.device:
     # Read by cuBLAS when its first handle is made.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # A debugging aid: it would write every tensor twice.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    _allow_tf32(False, False)
     return torch.device("cuda")

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from basins import device as devices
 from basins.cube import schema
 from basins.cube.variable import PROJECT
 from basins.directions.coordinates import default_r_max, scaling
@@ -36,6 +37,7 @@ RADIUS = {
 }
 
 
+@devices.full_precision()
 def measure_model(
     model: nn.Module,
     inputs: Tensor | ArrayLike,

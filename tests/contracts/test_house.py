@@ -20,6 +20,7 @@ ORDER = [
     "streams",
     "threads",
     "progress",
+    "triton_kernels",
     "device",
     "atomic",
     "study",

@@ -1,4 +1,4 @@
-"""The tiny study on real SLURM daemons: a local run's cube comes out, whatever fails on the way.
+"""A small study on real SLURM daemons: a local run's cube comes out, whatever fails on the way.
 
 Faults are caused once the jobs they hit are seen running. The daemons, their two nodes and their
 pretended GPUs come from tests/slurm/cluster; without root or Debian's packages these tests are
@@ -20,7 +20,9 @@ import xarray as xr
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "tests" / "slurm" / "cluster"
-CUBE = "results/tiny/cube.nc"
+STUDY = "tests/studies/pair.yaml"
+CUBE = "results/pair/cube.nc"
+FIGURE = "results/pair/figures/volume_by_train_size.png"
 COMMANDS = ["slurmctld", "slurmd", "munged", "sinfo"]
 ACCOUNTING_COMMANDS = ["slurmdbd", "mariadbd", "mariadb-install-db"]
 
@@ -85,7 +87,7 @@ def submit(checkout, *options, target=CUBE):
             *["snakemake", target, "--profile", "slurm", *options],
             *["--slurm-init-seconds-before-status-checks", "2"],
             *["--seconds-between-status-checks", "1", "--max-status-checks-per-second", "2"],
-            *["--configfile", "tests/studies/tiny.yaml"],
+            *["--configfile", STUDY],
             stdout=log,
             start_new_session=True,
         )
@@ -95,12 +97,13 @@ def said(checkout):
     return (checkout.folder / "snakemake.log").read_text(errors="replace")
 
 
-def finish(checkout, process, timeout=240):
-    """Wait for the end of a run, which must be a good one."""
+def finish(checkout, process, timeout=900):
+    """Wait for the end of a run, which must be a good one; beyond the timeout it hangs."""
     end = time.monotonic() + timeout
     while process.poll() is None:
         if time.monotonic() > end:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             pytest.fail(f"the run did not end in {timeout} s:\n{said(checkout)[-6000:]}")
         # SLURM lets two minutes pass before it starts a requeued job again.
         for line in in_queue(checkout, "PENDING"):
@@ -110,11 +113,11 @@ def finish(checkout, process, timeout=240):
     assert process.returncode == 0, said(checkout)[-6000:]
 
 
-def assert_same_cube(checkout, tiny_run):
+def assert_same_cube(checkout, pair_run):
     for group in ["/", "/rays", "/history"]:
         with (
             xr.open_dataset(checkout.folder / CUBE, group=group) as ours,
-            xr.open_dataset(tiny_run.folder / CUBE, group=group) as theirs,
+            xr.open_dataset(pair_run.folder / CUBE, group=group) as theirs,
         ):
             xr.testing.assert_identical(ours.load(), theirs.load())
 
@@ -159,26 +162,26 @@ def processes(checkout, verb):
     return found
 
 
-def test_study_runs_on_the_gpus_it_asks_for_and_needs_nothing_after_that(folder, tiny_run):
+def test_study_runs_on_the_gpus_it_asks_for_and_needs_nothing_after_that(folder, pair_run):
     """One rule names a GPU type, the other a gres; each type has one GPU, on its own node."""
     types = ["train:gpu_model=large", "rays:gpu=0", "rays:gres=gpu:small:1"]
-    process = submit(folder, "--set-resources", *types, target="all")
+    process = submit(folder, "--set-resources", *types, target=FIGURE)
     running(folder, "train")
     environment = processes(folder, "train")[0].environ()
     assert environment["CUDA_VISIBLE_DEVICES"] == "0"
     assert environment["SLURM_CPUS_PER_TASK"] == "1"
     finish(folder, process)
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
     nodes = {"train": set(), "rays": set()}
     for line in in_queue(folder, "COMPLETED"):
         _, node, what, _ = line.split("|")
         if (rule := what.split("_")[1]) in nodes:
             nodes[rule].add(node)
     assert nodes == {"train": {"node2"}, "rays": {"node1"}}
-    logs = {path.name for path in (folder.folder / "results/tiny/logs").iterdir()}
-    assert logs == {"fetch", "train", "rays", "volume", "cube", "figure", "explorer"}
+    logs = {path.name for path in (folder.folder / "results/pair/logs").iterdir()}
+    assert logs == {"fetch", "train", "rays", "volume", "cube", "figure"}
     status, output = folder.run(
-        "snakemake", "--profile", "slurm", "--dry-run", "--configfile", "tests/studies/tiny.yaml"
+        *["snakemake", FIGURE, "--profile", "slurm", "--dry-run", "--configfile", STUDY]
     )
     assert status == 0
     assert "everything is done" in output or "Nothing to be done" in output
@@ -200,10 +203,10 @@ def test_what_the_cluster_cannot_do_is_said_before_anything_is_submitted(folder,
     assert words in said(folder)
     assert "has been submitted" not in said(folder)
     assert in_queue(folder, "all") == []
-    assert not (folder.folder / "results" / "tiny").exists()
+    assert not (folder.folder / "results" / "pair").exists()
 
 
-def test_job_cancelled_and_job_out_of_time(folder, tiny_run):
+def test_job_cancelled_and_job_out_of_time(folder, pair_run):
     process = submit(folder)
     number, _ = running(folder, "train")[0]
     subprocess.run(["scancel", number], check=True)
@@ -217,10 +220,10 @@ def test_job_cancelled_and_job_out_of_time(folder, tiny_run):
     finish(folder, process)
     assert "SLURM status is: 'CANCELLED'" in said(folder)
     assert "SLURM status is: 'TIMEOUT'" in said(folder)
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
 
 
-def test_arrays_whose_first_task_is_cancelled(folder, tiny_run):
+def test_arrays_whose_first_task_is_cancelled(folder, pair_run):
     """Each task ends by itself: only the cancelled one runs again."""
     limits = ["--jobs", "unlimited", "--max-jobs-per-timespan", "1000000/1s"]
     process = submit(folder, "--slurm-array-jobs", "train,rays", *limits)
@@ -230,10 +233,10 @@ def test_arrays_whose_first_task_is_cancelled(folder, tiny_run):
     finish(folder, process)
     assert said(folder).count("SLURM status is") == 1
     assert "Submitted array job" in said(folder)
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
 
 
-def test_node_that_comes_back_and_node_that_stays_dead(folder, tiny_run):
+def test_node_that_comes_back_and_node_that_stays_dead(folder, pair_run):
     process = submit(folder)
     _, node = running(folder, "train")[0]
     cluster("stop-node", node)
@@ -241,20 +244,20 @@ def test_node_that_comes_back_and_node_that_stays_dead(folder, tiny_run):
     _, node = running(folder, "rays")[0]
     cluster("stop-node", node)
     finish(folder, process)
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
 
 
-def test_controller_down_for_a_minute(folder, tiny_run):
+def test_controller_down_for_a_minute(folder, pair_run):
     process = submit(folder)
     running(folder, "train")
     cluster("stop-controller")
     time.sleep(60)
     cluster("start-controller")
     finish(folder, process)
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
 
 
-def test_submitter_killed_with_its_jobs_running_then_after_they_ended(folder, tiny_run):
+def test_submitter_killed_with_its_jobs_running_then_after_they_ended(folder, pair_run):
     """The second run meets the first one's jobs; the third what the second's left, one file cut."""
     process = submit(folder)
     running(folder, "train")
@@ -263,7 +266,7 @@ def test_submitter_killed_with_its_jobs_running_then_after_they_ended(folder, ti
         job.suspend()
     process.kill()
     process.wait()
-    folder.snakemake("--unlock")
+    folder.snakemake("--unlock", study=STUDY)
     process = submit(folder)
     until(lambda: "still in SLURM's queue" in said(folder))
     for job in slow:
@@ -271,16 +274,16 @@ def test_submitter_killed_with_its_jobs_running_then_after_they_ended(folder, ti
     running(folder, "rays")
     process.kill()
     process.wait()
-    folder.snakemake("--unlock")
+    folder.snakemake("--unlock", study=STUDY)
     status, output = folder.run("basins", "orphans", "--wait")
     assert (status, in_queue(folder)) == (0, []), output
-    rays = sorted((folder.folder / "results/tiny/rays").rglob("*.h5"))
-    minima = sorted((folder.folder / "results/tiny/minima").rglob("*.h5"))
+    rays = sorted((folder.folder / "results/pair/rays").rglob("*.h5"))
+    minima = sorted((folder.folder / "results/pair/minima").rglob("*.h5"))
     minima[0].write_bytes(minima[0].read_bytes()[:1000])
     kept = {path: path.stat().st_mtime_ns for path in minima[1:]}
     assert rays
     finish(folder, submit(folder))
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
@@ -295,7 +298,7 @@ def test_orphans_are_cancelled(folder):
     until(lambda: not in_queue(folder))
 
 
-def test_disk_full_during_a_write(folder, tiny_run):
+def test_disk_full_during_a_write(folder, pair_run):
     """With too little space jobs fail in one sentence and leave no half file."""
     results = folder.folder / "results"
     results.mkdir()
@@ -307,7 +310,7 @@ def test_disk_full_during_a_write(folder, tiny_run):
         assert "No space left on device" in said(folder)
         subprocess.run(["mount", "-o", "remount,size=100m", results], check=True)
         finish(folder, submit(folder))
-        assert_same_cube(folder, tiny_run)
+        assert_same_cube(folder, pair_run)
         assert not list(results.rglob("*.partial*"))
     finally:
         subprocess.run(["umount", results], check=True)
@@ -333,7 +336,7 @@ def test_accounts_of_others_are_refused_before_anything_is_submitted(folder, opt
 
 @pytest.mark.usefixtures("accounting")
 @pytest.mark.parametrize("status", ["squeue", "sacct"])
-def test_accounting_charges_the_account_and_reports_efficiency(folder, tiny_run, status):
+def test_accounting_charges_the_account_and_reports_efficiency(folder, pair_run, status):
     """Status from either command; sacct says `CANCELLED by 0`, which the executor does not know."""
     account = ["--default-resources", "slurm_account=biology", "--slurm-qos", "normal"]
     process = submit(folder, *account, "--slurm-status-command", status)
@@ -341,14 +344,14 @@ def test_accounting_charges_the_account_and_reports_efficiency(folder, tiny_run,
     subprocess.run(["scancel", number], check=True)
     finish(folder, process)
     assert "SLURM status is: 'CANCELLED'" in said(folder)
-    assert_same_cube(folder, tiny_run)
+    assert_same_cube(folder, pair_run)
     (report,) = (folder.folder / "results" / "slurm-efficiency").glob("*.csv")
     with report.open() as file:
         rows = list(csv.DictReader(file))
-    # Four networks trained and measured (one twice), their volumes in one job, and the cube.
+    # Two networks trained and measured, their volumes in one job, and the cube.
     ran = [row for row in rows if float(row["MaxRSS_MB"]) > 0]
-    assert len({row["MainJobID"] for row in ran}) >= 10
+    assert len({row["MainJobID"] for row in ran}) >= 6
     assert all(0 < float(row["Memory Usage (%)"]) < 100 for row in ran)
     charged = ["sacct", "-nPX", "--format", "Account,Comment", "--starttime", "now-1hour"]
     lines = subprocess.run(charged, capture_output=True, text=True, check=True).stdout.split()
-    assert sum(line.startswith("biology|rule_train") for line in lines) >= 5
+    assert sum(line.startswith("biology|rule_train") for line in lines) >= 3

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from basins.directions.on_gpu import Steps
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood
@@ -19,6 +21,10 @@ class Evaluator(Protocol):
     """What an evaluator can do; see `basins.rays.torch_path.TorchEvaluator`."""
 
     @property
+    def device(self) -> torch.device:
+        """Where its rays are solved."""
+
+    @property
     def num_landscapes(self) -> int:
         """How many landscapes it has."""
 
@@ -26,7 +32,7 @@ class Evaluator(Protocol):
     def rays_together(self) -> int:
         """How many rays are solved at once."""
 
-    def along(self, steps: Array) -> Evaluate:
+    def along(self, steps: Steps) -> Evaluate:
         """Return losses (B, num_landscapes) of rays by index (B,), at radii (B,), along steps."""
 
 
@@ -42,7 +48,7 @@ def evaluator_of(
     return TorchEvaluator(network, theta, landscapes)
 
 
-def along_all(evaluators: Sequence[Evaluator], steps: Sequence[Array]) -> Evaluate:
+def along_all(evaluators: Sequence[Evaluator], steps: Sequence[Steps]) -> Evaluate:
     """Return losses along the rays of several minima of one network.
 
     Those of a small network on a GPU go into one batch; a large one fills it by itself.

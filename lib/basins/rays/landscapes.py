@@ -35,6 +35,11 @@ class Landscapes:
         """The loss of one example as a function."""
         return per_example_loss(self.loss) if isinstance(self.loss, str) else self.loss
 
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether the loss is one of `basins.losses`, which take examples in any number."""
+        return isinstance(self.loss, str) and self.targets.ndim == 1
+
     def to(self, device: torch.device, dtype: torch.dtype) -> "Landscapes":
         """Return the same landscapes on a device, inputs in a precision."""
         inputs = self.inputs.to(device=device)
@@ -106,4 +111,6 @@ def prefix_means(
                 break
             kept = wanted if len(wanted) < len(sums) else None
     assert sums is not None
-    return sums.cumsum(1) / torch.tensor(sizes, dtype=torch.float64, device=sums.device)
+    # Sent without waiting for what runs on a GPU.
+    counts = torch.tensor(sizes, dtype=torch.float64).to(sums.device, non_blocking=True)
+    return sums.cumsum(1) / counts

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins import streams
-from basins.directions.isotropic import directions
+from basins.directions.on_gpu import Steps, scaled_directions
 from basins.rays.evaluators import Evaluator, Measuring, along_all
 from basins.rays.solve import Array, Evaluate, Radii, pilot_starts, solve_radii
 
@@ -102,7 +102,9 @@ def measure_rays(
     bounds[:] = thresholds
     if threshold_kind == "excess":
         bounds += anchor[:, :, None]
-    starts = pilot_starts(first, anchor, bounds, r_max, scan_points)
+    on_gpu = minima[0].evaluator.device.type == "cuda"
+    at_once = scan_points if on_gpu else 1
+    starts = pilot_starts(first, anchor, bounds, r_max, scan_points, at_once)
     pieces: list[Radii] = []
     log_norms: list[Array] = []
     batch = min(one.evaluator.rays_together for one in minima)
@@ -157,12 +159,12 @@ def along(
 
     Rays of one minimum stand together, and minima in their order.
     """
-    steps: list[Array] = []
+    steps: list[Steps] = []
     log_norms: list[Array] = []
     present = [minima[row] for row in np.unique(owners)]
     for row, one in zip(np.unique(owners), present, strict=True):
-        unit, norms = directions(one.names, indices[owners == row].tolist(), len(one.scale))
-        unit *= one.scale
-        steps.append(unit)
+        own, device = indices[owners == row].tolist(), one.evaluator.device
+        made, norms = scaled_directions(one.names, own, one.scale, device)
+        steps.append(made)
         log_norms.append(norms)
     return along_all([one.evaluator for one in present], steps), np.concatenate(log_norms)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from basins import device as devices
+from basins.directions.on_gpu import Steps
 from basins.models import mlp_gradients, mlp_kernels, mlp_products
 from basins.models.functional import Network
 from basins.models.mlp import layer_widths
@@ -85,13 +86,14 @@ class NumbaEvaluator:
         share_out(work, len(points), points.size * int(problem.edges[-1]))
         return result
 
-    def along(self, steps: Array) -> Callable[[Rows, Array, int, Array], Array]:
+    def along(self, steps: Steps) -> Callable[[Rows, Array, int, Array], Array]:
         """Return losses along rays; see `TorchEvaluator.along`.
 
         The first layer's products are made once a ray, of examples when they are first asked for; a
         point is given up as soon as its examples so far bring the loss above all its limits.
         """
-        single = steps.astype(self.theta.dtype)
+        whole = np.asarray(steps)
+        single = whole.astype(self.theta.dtype)
         above = int(self.problem.widths[1] * (self.problem.widths[0] + 1))
         ray_sums = np.empty((len(steps), len(self.sums)), self.theta.dtype)
         num_blocks = 0
@@ -107,7 +109,7 @@ class NumbaEvaluator:
             share_out(work, len(steps), len(steps) * above * count)
             num_blocks = last
 
-        rest = np.ascontiguousarray(steps[:, above:])
+        rest = np.ascontiguousarray(whole[:, above:])
         rays = mlp_rays.Rays(self.theta, self.sums, rest, ray_sums)
 
         def losses(rows: Rows, radii: Array, num_landscapes: int, limits: Array) -> Array:
@@ -126,6 +128,11 @@ class NumbaEvaluator:
             return result
 
         return losses
+
+    @property
+    def device(self) -> torch.device:
+        """Where rays are solved."""
+        return torch.device("cpu")
 
     @property
     def num_landscapes(self) -> int:

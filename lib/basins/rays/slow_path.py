@@ -14,6 +14,7 @@ from torch import Tensor
 
 from basins import device as devices
 from basins.directions.isotropic import directions
+from basins.directions.on_gpu import Steps
 from basins.models.functional import Network
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, RaySet
@@ -31,6 +32,11 @@ class SlowEvaluator:
         self.landscapes = landscapes.to(theta.device, theta.dtype)
 
     @property
+    def device(self) -> torch.device:
+        """Where passes run."""
+        return self.theta.device
+
+    @property
     def num_landscapes(self) -> int:
         """How many landscapes there are."""
         return len(self.landscapes.sizes)
@@ -41,10 +47,11 @@ class SlowEvaluator:
         return devices.rays_together(2 * 8 * self.theta.numel())
 
     def along(
-        self, steps: NDArray[np.float64]
+        self, steps: Steps
     ) -> Callable[[NDArray[np.int64], NDArray[np.float64], int, object], NDArray[np.float64]]:
         """Return losses along rays, as `TorchEvaluator.along` does."""
-        return lambda rows, radii, count, _limits: self.losses(steps[rows], radii, count)
+        given = np.asarray(torch.as_tensor(steps).cpu())
+        return lambda rows, radii, count, _limits: self.losses(given[rows], radii, count)
 
     def losses(
         self, steps: NDArray[np.float64], radii: NDArray[np.float64], num_landscapes: int

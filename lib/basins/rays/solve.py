@@ -158,7 +158,12 @@ def scan_grid(log_r_max: Array, scan_points: int) -> Array:
 
 
 def pilot_starts(
-    evaluate: Evaluate, anchor: Array, bounds: Array, r_max: Array, scan_points: int
+    evaluate: Evaluate,
+    anchor: Array,
+    bounds: Array,
+    r_max: Array,
+    scan_points: int,
+    points_at_once: int = 1,
 ) -> NDArray[np.int64]:
     """Return where scans of minima may start: a point or two inside the basins of a first ray.
 
@@ -172,6 +177,8 @@ def pilot_starts(
         See `solve_radii`, shapes (S, M), (S, M, T) and (S,).
     scan_points
         Points of the scan.
+    points_at_once
+        How many are asked for together, where one alone would leave a GPU idle.
 
     Returns
     -------
@@ -181,11 +188,17 @@ def pilot_starts(
     search = _Search(evaluate, anchor, bounds, len(anchor))
     starts = np.full(len(anchor), max(0, scan_points - 2))
     rest = np.arange(len(anchor))
-    for index, x in enumerate(scan_grid(np.log(r_max), scan_points).T):
-        height = search.heights(rest, x[rest], np.full(len(rest), anchor.shape[1]))
-        is_outside = (search.is_inside_at_zero[rest] & (height > 0)).any(axis=(1, 2))
-        starts[rest[is_outside]] = max(0, index - 2)
-        rest = rest[~is_outside]
+    grid = scan_grid(np.log(r_max), scan_points)
+    for first in range(0, scan_points, points_at_once):
+        x = grid[rest, first : first + points_at_once]
+        rows = np.repeat(rest, x.shape[1])
+        height = search.heights(rows, x.ravel(), np.full(len(rows), anchor.shape[1]))
+        is_outside = (search.is_inside_at_zero[rows] & (height > 0)).any(axis=(1, 2))
+        by_ray = np.asarray(is_outside).reshape(x.shape)
+        is_found = np.asarray(by_ray.any(axis=1))
+        index = first + by_ray.argmax(axis=1)
+        starts[rest[is_found]] = np.maximum(0, index[is_found] - 2)
+        rest = rest[~is_found]
         if not len(rest):
             break
     return starts

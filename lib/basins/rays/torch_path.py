@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from basins import device as devices
+from basins.directions.on_gpu import Steps
+from basins.models.cnn import stack_of
 from basins.models.functional import Network, is_batched, over_rows
 from basins.models.linear_start import linear_start
+from basins.models.mlp import layer_widths
+from basins.rays.convolutional_layers import outputs_of
+from basins.rays.dense_layers import example_losses
 from basins.rays.landscapes import Landscapes, chunks, prefix_means
 from basins.rays.solve import Evaluate
-from basins.rays.torch_rays import Kept, RaysTogether, most_of, moved
+from basins.rays.torch_rays import Kept, RaysTogether, most_of, moved, sent
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -22,7 +27,8 @@ Rows = NDArray[np.int64]
 # (parameters (B, n), inputs, targets) -> losses (B, examples)
 Losses = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU and little on a GPU
+CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU
+GPU_CHUNK = 16384  # of those behind a kept first layer, where a launch lasts as long as 2,048 do
 LEAST_TOGETHER = 4  # rays whose first layer's outputs must fit, or they are made anew every time
 
 
@@ -62,19 +68,42 @@ class TorchEvaluator:
         self.max_bytes = max_bytes or room
         loss = self.landscapes.loss_function
 
-        def example_losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        def losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
             return loss(network.apply(theta, inputs), targets).double()
 
         in_dims = (0, None, None)
-        self._has_rules = self._can_batch(over_rows(example_losses, in_dims, in_one=True))
+        self._has_rules = self._can_batch(over_rows(losses, in_dims, in_one=True))
         in_one = self._has_rules and is_batched(network.module, theta.device)
-        self.losses_of_points: Losses = over_rows(example_losses, in_dims, in_one)
-        width = widest_activation(network.module, self.landscapes.inputs[:1])
+        self.losses_of_points: Losses = over_rows(losses, in_dims, in_one)
+        self._pass = self._compiled_pass() or self.losses_of_points
+        self._width = widest_activation(network.module, self.landscapes.inputs[:1])
+        self.chunk, self.points_together = self._batch(CHUNK, self._width)
+
+    def _compiled_pass(self) -> Losses | None:
+        """Return what gives losses, and no gradients, of a plain convolutional network on a GPU."""
+        examples = self.landscapes
+        if not devices.compiles_kernels(self.device) or not examples.is_of_classes:
+            return None
+        stack = stack_of(self.network.module, tuple(examples.inputs.shape[1:]))
+        if stack is None:
+            return None
+
+        def losses(points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+            outputs = outputs_of(stack, points, inputs)
+            return example_losses(examples.loss_function, outputs, targets.expand(len(points), -1))
+
+        return losses
+
+    def _batch(self, most: int, width: int) -> tuple[int, int]:
+        """Return how many examples, at most so many, and how many points one pass is over.
+
+        `width` is the most numbers that an activation holds for one example.
+        """
         # An activation, its nonlinearity and the next layer's input are alive together.
-        example_bytes = 3 * width * theta.element_size()
-        self.chunk = max(1, min(CHUNK, self.max_bytes // (2 * example_bytes)))
-        point_bytes = 2 * theta.numel() * theta.element_size() + self.chunk * example_bytes
-        self.points_together = max(1, self.max_bytes // point_bytes)
+        example_bytes = 3 * width * self.theta.element_size()
+        chunk = max(1, min(most, self.max_bytes // (2 * example_bytes)))
+        point_bytes = 2 * self.theta.numel() * self.theta.element_size() + chunk * example_bytes
+        return chunk, max(1, self.max_bytes // point_bytes)
 
     def _can_batch(self, batched: Losses) -> bool:
         """Tell whether every module has a batching rule; recurrent ones, say, have none."""
@@ -92,6 +121,11 @@ class TorchEvaluator:
         moved.theta = torch.from_numpy(theta).to(self.theta)
         moved.__dict__.pop("kept", None)
         return moved
+
+    @property
+    def device(self) -> torch.device:
+        """Where passes run."""
+        return self.theta.device
 
     @property
     def num_landscapes(self) -> int:
@@ -144,14 +178,14 @@ class TorchEvaluator:
             See `landscapes.prefix_means`, shape (B,).
         """
         inputs, targets = self.landscapes.inputs, self.landscapes.targets
-        result = np.empty((len(rows), num_landscapes))
+        found = [radii.new_empty(0, num_landscapes)]
         for begin in range(0, len(rows), self.points_together):
             part = slice(begin, begin + self.points_together)
             points = moved(self.theta, steps[rows[part]], radii[part])
 
             def chunk_losses(run: slice, kept: Tensor | None, points: Tensor = points) -> Tensor:
                 chosen = points if kept is None else points[kept]
-                return self.losses_of_points(chosen, inputs[run], targets[run])
+                return self._pass(chosen, inputs[run], targets[run])
 
             with torch.no_grad():
                 means = prefix_means(
@@ -160,10 +194,10 @@ class TorchEvaluator:
                     self.chunk,
                     None if most is None else most[part],
                 )
-            result[part] = means.cpu().numpy()
-        return result
+            found.append(means)
+        return torch.cat(found).cpu().numpy()
 
-    def along(self, steps: Array) -> Evaluate:
+    def along(self, steps: Steps) -> Evaluate:
         """Return a function that gives losses along rays.
 
         Parameters
@@ -179,10 +213,11 @@ class TorchEvaluator:
         """
         if self.kept is not None:
             return RaysTogether([self.kept], [steps]).losses
-        given, device = torch.from_numpy(steps).to(self.theta.device), self.theta.device
+        device = self.theta.device
+        given = torch.as_tensor(steps, device=device)
 
         def losses(rows: Rows, radii: Array, count: int, limits: Array) -> Array:
-            at = torch.from_numpy(rows).to(device), torch.from_numpy(radii).to(device)
+            at = sent(rows, device), sent(radii, device)
             most = most_of(limits, self.landscapes.sizes[:count], device)
             return self._losses_at(given, *at, count, most)
 
@@ -204,7 +239,11 @@ class TorchEvaluator:
         one = start.layer_outputs(self.theta, examples[:1])
         if not is_kept(self.landscapes.sizes[-1] * one.nbytes, self.max_bytes):
             return None
-        return Kept(start, self.theta, self.landscapes, self.chunk, self.points_together)
+        widths = layer_widths(self.network.module) if self.landscapes.is_of_classes else None
+        chunk, points = self.chunk, self.points_together
+        if self.theta.device.type == "cuda":
+            chunk, points = self._batch(GPU_CHUNK, max(widths[1:]) if widths else self._width)
+        return Kept(start, self.theta, self.landscapes, chunk, points, widths)
 
     def gradients(self, steps: Array, landscape: int = -1) -> Array:
         """Return the gradients of a landscape's mean loss at ``theta + step``.

@@ -6,6 +6,7 @@ The same as `mlp_rays` does compiled, for any network that `linear_start` can ta
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
+from basins import device as devices
+from basins.directions.on_gpu import Steps
 from basins.models.functional import is_batched, over_rows
 from basins.models.linear_start import LinearStart
+from basins.rays import dense_layers
 from basins.rays.landscapes import Landscapes, chunks, prefix_means
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+BLOCK = 1024  # numbers of one program
 ROUNDED_NATS = 0.01  # of n d(ln r) that may be lost where a radius is rounded
 
 
@@ -33,6 +38,8 @@ class Kept:
         The network taken apart, the minimum, shape (n,), and its examples, N of them.
     chunk, points_together
         Examples and points of one pass.
+    widths
+        Of a fully connected network and examples of classes, see `basins.models.mlp.layer_widths`.
     outputs
         Of the first layer, shape (N, ...), as far as they are filled in.
     num_filled
@@ -44,6 +51,7 @@ class Kept:
     landscapes: Landscapes
     chunk: int
     points_together: int
+    widths: list[int] | None = None
     outputs: Tensor = field(init=False)
     num_filled: int = 0
 
@@ -78,12 +86,13 @@ class RaysTogether:
         Of a unit of radius along the rays of each, shape (its rays, n).
     """
 
-    def __init__(self, minima: Sequence[Kept], steps: Sequence[Array]) -> None:
+    def __init__(self, minima: Sequence[Kept], steps: Sequence[Steps]) -> None:
         one = minima[0]
         self.minima, self.start, self.landscapes = minima, one.start, one.landscapes
         self.theta, self.chunk, self.points_together = one.theta, one.chunk, one.points_together
         self.device, sizes = one.theta.device, one.landscapes.sizes
-        given = [torch.from_numpy(part).to(self.device) for part in steps]
+        self.is_compiled = devices.compiles_kernels(self.device)
+        given = [torch.as_tensor(part, device=self.device) for part in steps]
         counts = torch.tensor([len(part) for part in steps], device=self.device)
         self.owners = torch.arange(len(minima), device=self.device).repeat_interleave(counts)
         self.steps = [part.to(self.theta) for part in given]
@@ -98,16 +107,17 @@ class RaysTogether:
     def losses(self, rows: Rows, radii: Array, num_landscapes: int, limits: Array) -> Array:
         """Return mean losses, float64 (B, num_landscapes); see `basins.rays.solve.Evaluate`."""
         sizes = self.landscapes.sizes[:num_landscapes]
-        result = np.empty((len(rows), num_landscapes))
+        most = most_of(limits, sizes, self.device)
+        on_rays, at = sent(rows, self.device), sent(radii, self.device)
+        means = [at.new_empty(0, num_landscapes)]
         with torch.no_grad():
             self._fill(sizes[-1])
             for begin in range(0, len(rows), self.points_together):
                 part = slice(begin, begin + self.points_together)
-                points = _Points(self, rows[part], radii[part])
-                most = most_of(limits[part], sizes, self.device)
-                means = prefix_means(points.losses, sizes, self.chunk, most)
-                result[part] = means.cpu().numpy()
-        return result
+                points = _Points(self, on_rays[part], at[part])
+                limit = None if most is None else most[part]
+                means.append(prefix_means(points.losses, sizes, self.chunk, limit))
+        return torch.cat(means).cpu().numpy()
 
     def _fill(self, count: int) -> None:
         """Make the first layer's products along all rays with the first `count` examples."""
@@ -125,9 +135,16 @@ class RaysTogether:
                 row += len(some)
         self.num_filled = count
 
-    def outputs_at(self, rows: Tensor, radii: Tensor, run: slice) -> Tensor:
+    def outputs_at(
+        self, rows: Tensor, radii: Tensor, run: slice, is_rectified: bool = False
+    ) -> Tensor:
         """Return the first layer's outputs at points of rays by index, shape (B, run, ...)."""
-        at_minima = torch.stack([each.outputs[run] for each in self.minima])
+        if len(self.minima) == 1:
+            at_minima = self.minima[0].outputs[run][None]
+        else:
+            at_minima = torch.stack([each.outputs[run] for each in self.minima])
+        if self.is_compiled:
+            return blend(at_minima, self.outputs[:, run], self.owners, rows, radii, is_rectified)
         if len(self.minima) > 1:
             at_minima = at_minima[self.owners[rows]]
         along = self.outputs[rows, run]
@@ -137,7 +154,7 @@ class RaysTogether:
         if self.splits_radii:
             rest = (radii - rounded.double()).to(along.dtype)
             outputs.addcmul_(along, rest.view(shape))
-        return outputs
+        return outputs.relu_() if is_rectified else outputs
 
     @functools.cached_property
     def example_losses(self) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
@@ -159,24 +176,67 @@ class RaysTogether:
 class _Points:
     """Points on rays, and the losses there."""
 
-    def __init__(self, rays: RaysTogether, rows: Rows, radii: Array) -> None:
-        self.rays = rays
-        self.rows = torch.from_numpy(rows).to(rays.device)
-        self.radii = torch.from_numpy(radii).to(rays.device)
+    def __init__(self, rays: RaysTogether, rows: Tensor, radii: Tensor) -> None:
+        self.rays, self.rows, self.radii = rays, rows, radii
         anchors = rays.rest[rays.owners[self.rows]]
         self.rest = moved(anchors, rays.rest_steps[self.rows], self.radii)
+        widths = rays.minima[0].widths
+        self.layers = None if widths is None else dense_layers.taken_apart(self.rest, widths[1:])
 
     def losses(self, run: slice, kept: Tensor | None) -> Tensor:
         """Return the losses of a run of examples at all points, or those by index."""
         rays, rows, radii, rest = self.rays, self.rows, self.radii, self.rest
         if kept is not None:
             rows, radii, rest = rows[kept], radii[kept], rest[kept]
+        targets = rays.targets[rays.owners[rows], run]
+        if self.layers is not None:
+            layers = self.layers if kept is None else [each.of(kept) for each in self.layers]
+            outputs = rays.outputs_at(rows, radii, run, is_rectified=len(layers) > 0)
+            outputs = dense_layers.outputs_behind(layers, outputs, rays.is_compiled)
+            return dense_layers.example_losses(rays.landscapes.loss_function, outputs, targets)
         outputs = rays.outputs_at(rows, radii, run)
         inputs = rays.landscapes.inputs[:1]
         inputs = inputs.expand(outputs.shape[1], *inputs.shape[1:])
-        targets = rays.targets[rays.owners[rows], run]
         losses: Tensor = rays.example_losses(rest, outputs, inputs, targets)
         return losses
+
+
+def blend(
+    anchors: Tensor, along: Tensor, owners: Tensor, rays: Tensor, radii: Tensor, is_rectified: bool
+) -> Tensor:
+    """Return anchors + radii * along, rectified if so asked, by one kernel.
+
+    Parameters
+    ----------
+    anchors, along
+        Of minima and of rays, shapes (S, ...) and (R, ...).
+    owners, rays, radii
+        Which minimum each ray is from, shape (R,); which ray each point is on, and how far along
+        it, float64, both shape (B,).
+    is_rectified
+        Whether what is below 0 becomes 0.
+    """
+    from basins.triton_kernels import put_blend
+
+    rounded = radii.to(along.dtype)
+    rest = (radii - rounded.double()).to(along.dtype)
+    out = along.new_empty(len(rays), *along.shape[1:])
+    size = out[0].numel()
+    put_blend[(-(-size // BLOCK), len(rays))](
+        out,
+        anchors,
+        along,
+        owners,
+        rays,
+        rounded,
+        rest,
+        size,
+        anchors.stride(0),
+        along.stride(0),
+        IS_RECTIFIED=is_rectified,
+        BLOCK=BLOCK,
+    )
+    return out
 
 
 def moved(anchors: Tensor, steps: Tensor, radii: Tensor) -> Tensor:
@@ -190,4 +250,9 @@ def moved(anchors: Tensor, steps: Tensor, radii: Tensor) -> Tensor:
 def most_of(limits: Array, sizes: tuple[int, ...], device: torch.device) -> Tensor | None:
     """Return the sums (B,) above which points are outside all `limits` (B, landscapes), if any."""
     sums = (limits * np.array(sizes)).max(axis=1)
-    return torch.from_numpy(sums).to(device) if np.isfinite(sums).any() else None
+    return sent(sums, device) if np.isfinite(sums).any() else None
+
+
+def sent(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor on a device, without waiting for what runs there."""
+    return torch.from_numpy(array).to(device, non_blocking=True)

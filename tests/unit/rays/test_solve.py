@@ -227,6 +227,11 @@ def test_rays_of_several_minima_together_are_those_of_each(seed):
     starts = pilot_starts(
         lambda rows, *given: losses(each * rows, *given), anchor, bounds, r_max, 10
     )
+    for at_once in (3, 10, 50):
+        again = pilot_starts(
+            lambda rows, *given: losses(each * rows, *given), anchor, bounds, r_max, 10, at_once
+        )
+        np.testing.assert_array_equal(again, starts)
     given = anchor[owners], bounds[owners], minima * each, 100
     whole = solve_radii(losses, *given, r_max[owners], 10, starts[owners])
     for k in range(minima):
