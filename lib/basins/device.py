@@ -5,6 +5,8 @@ import functools
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numba
 import torch
@@ -38,30 +40,42 @@ def compiles_kernels(device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     try:
-        from basins.triton_kernels import put_uniforms
+        from basins.triton_kernels import launch_all
 
-        keys = torch.zeros(1, 2, dtype=torch.int64, device=device)
-        put_uniforms[(1, 1)](keys, keys.new_empty(1, 4, dtype=torch.float64), 4, BLOCK=64)
+        launch_all(device)
+    except torch.cuda.OutOfMemoryError:
+        raise
     except Exception as error:  # of many kinds, Triton's and the compiler's among them
         warnings.warn(f"Triton compiles no kernels here, so rays are slower: {error}", stacklevel=2)
         return False
     return True
 
 
+def current(tensor: torch.Tensor) -> AbstractContextManager[object]:
+    """Make a tensor's GPU, if it is on one, the one that kernels are launched on."""
+    context: AbstractContextManager[object] = torch.cuda.device_of(tensor)  # type: ignore[no-untyped-call]
+    return context
+
+
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
     """Turn off TF32 inside: its 11 bits move a radius by 1e-4, and ln V by n times that."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    _allow_tf32(False, False)
+    # From torch 2.9 on precisions are named, and reading the old switches may raise.
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    switches: list[tuple[Any, str, Any]] = [
+        (cuda, "allow_tf32", False),
+        (cudnn, "allow_tf32", False),
+    ]
+    if hasattr(cuda, "fp32_precision"):
+        switches = [(each, "fp32_precision", "ieee") for each in (cuda, cudnn.conv, cudnn.rnn)]  # type: ignore[attr-defined]
+    before = [getattr(owner, name) for owner, name, _ in switches]
     try:
+        for owner, name, value in switches:
+            setattr(owner, name, value)
         yield
     finally:
-        _allow_tf32(*before)
-
-
-def _allow_tf32(in_products: bool, in_convolutions: bool) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = in_products
-    torch.backends.cudnn.allow_tf32 = in_convolutions
+        for (owner, name, _), value in zip(switches, before, strict=True):
+            setattr(owner, name, value)
 
 
 def set_up(device: str, threads: int) -> torch.device:
@@ -93,5 +107,6 @@ def set_up(device: str, threads: int) -> torch.device:
     # A debugging aid: it would write every tensor twice.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    _allow_tf32(False, False)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")

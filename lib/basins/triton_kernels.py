@@ -3,6 +3,7 @@
 Imported only where `basins.device.compiles_kernels` says so: Triton does not exist everywhere.
 """
 
+import torch
 import triton
 import triton.language as tl
 
@@ -117,3 +118,16 @@ def put_pooled(
     value += tl.load(biases + image % channels, mask=is_there)
     # What is no number stays none.
     tl.store(out + at, tl.where(value < 0, 0.0, value), mask=is_there)
+
+
+def launch_all(device: torch.device) -> None:
+    """Launch every kernel once, on nothing to speak of; raises what keeps one from running."""
+    numbers = torch.zeros(64, device=device)
+    whole = torch.zeros(64, dtype=torch.int64, device=device)
+    with torch.cuda.device_of(numbers):
+        put_uniforms[(1, 1)](whole, numbers.double(), 4, BLOCK=64)
+        lines = numbers, numbers, numbers, whole, whole, numbers, numbers
+        put_blend[(1, 1)](*lines, 4, 4, 4, IS_RECTIFIED=True, BLOCK=64)
+        rectify[(1, 1)](numbers, numbers, 4, 2, BLOCK=64)
+        put_pooled[(1,)](numbers, numbers, numbers, 4, 2, 2, 1, POOL=2, BLOCK=64)
+    torch.cuda.synchronize(device)

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import xarray as xr
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "tests" / "slurm" / "cluster"
+ASKING_OFTEN = ROOT / "tests" / "slurm" / "snakemake_asking_often.py"
 STUDY = "tests/studies/pair.yaml"
 CUBE = "results/pair/cube.nc"
 FIGURE = "results/pair/figures/volume_by_train_size.png"
@@ -84,9 +86,9 @@ def submit(checkout, *options, target=CUBE):
     """Start Snakemake as a user would, but asking SLURM more often; its output goes to a file."""
     with (checkout.folder / "snakemake.log").open("a") as log:
         return checkout.start(
-            *["snakemake", target, "--profile", "slurm", *options],
+            *[sys.executable, ASKING_OFTEN, target, "--profile", "slurm", *options],
             *["--slurm-init-seconds-before-status-checks", "2"],
-            *["--seconds-between-status-checks", "1", "--max-status-checks-per-second", "2"],
+            *["--max-status-checks-per-second", "2"],
             *["--configfile", STUDY],
             stdout=log,
             start_new_session=True,

@@ -62,6 +62,7 @@ def normals(keys: Sequence[int], count: int, device: torch.device) -> Tensor:
     halves = np.array([[key & (2**64 - 1), key >> 64] for key in keys], dtype=np.uint64)
     given = torch.from_numpy(halves.view(np.int64)).to(device)
     made = torch.empty(len(keys), count, dtype=torch.float64, device=device)
-    put_uniforms[(-(-count // (4 * BLOCK)), len(keys))](given, made, count, BLOCK=BLOCK)
+    with devices.current(made):
+        put_uniforms[(-(-count // (4 * BLOCK)), len(keys))](given, made, count, BLOCK=BLOCK)
     torch.special.ndtri(made, out=made)
     return made

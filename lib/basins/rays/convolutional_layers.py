@@ -8,6 +8,7 @@ them, where `vmap` would move them.
 from torch import Tensor
 from torch.nn import functional
 
+from basins import device as devices
 from basins.models.cnn import Stack
 from basins.rays import dense_layers
 
@@ -55,10 +56,13 @@ def pooled(sums: Tensor, biases: Tensor, pool: int) -> Tensor:
     """Return `sums` (examples, channels, height, width) with biases, rectified and pooled."""
     from basins.triton_kernels import put_pooled
 
+    # Images whose channels come last in memory leave them so.
+    sums = sums.contiguous()
     examples, channels, height, width = sums.shape
     out = sums.new_empty(examples, channels, height // pool, width // pool)
     grid = (-(-out.numel() // BLOCK),)
-    put_pooled[grid](
-        out, sums, biases, out.numel(), *out.shape[2:], channels, POOL=pool, BLOCK=BLOCK
-    )
+    with devices.current(sums):
+        put_pooled[grid](
+            out, sums, biases, out.numel(), *out.shape[2:], channels, POOL=pool, BLOCK=BLOCK
+        )
     return out

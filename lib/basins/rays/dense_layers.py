@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from basins import device as devices
 from basins.losses import LossFunction
 
 BLOCK = 1024  # numbers of one program
@@ -73,4 +74,5 @@ def rectify(sums: Tensor, biases: Tensor) -> None:
 
     size, width = sums[0].numel(), sums.shape[2]
     grid = -(-size // BLOCK), len(sums)
-    triton_kernels.rectify[grid](sums, biases, size, width, BLOCK=BLOCK)
+    with devices.current(sums):
+        triton_kernels.rectify[grid](sums, biases, size, width, BLOCK=BLOCK)

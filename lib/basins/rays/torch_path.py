@@ -134,7 +134,7 @@ class TorchEvaluator:
 
     @property
     def rays_together(self) -> int:
-        """How many rays are solved at once: steps are there in float64, on both sides."""
+        """How many rays are solved at once; of their float64 steps there may be two copies."""
         outputs = self.kept.outputs.nbytes if self.kept is not None else 0
         taken = outputs + 2 * 8 * self.theta.numel()
         return max(1, min(self._most_together, self.max_bytes // taken))

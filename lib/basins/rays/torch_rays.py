@@ -185,15 +185,16 @@ class _Points:
 
     def losses(self, run: slice, kept: Tensor | None) -> Tensor:
         """Return the losses of a run of examples at all points, or those by index."""
-        rays, rows, radii, rest = self.rays, self.rows, self.radii, self.rest
+        rays, rows, radii = self.rays, self.rows, self.radii
         if kept is not None:
-            rows, radii, rest = rows[kept], radii[kept], rest[kept]
+            rows, radii = rows[kept], radii[kept]
         targets = rays.targets[rays.owners[rows], run]
         if self.layers is not None:
             layers = self.layers if kept is None else [each.of(kept) for each in self.layers]
             outputs = rays.outputs_at(rows, radii, run, is_rectified=len(layers) > 0)
             outputs = dense_layers.outputs_behind(layers, outputs, rays.is_compiled)
             return dense_layers.example_losses(rays.landscapes.loss_function, outputs, targets)
+        rest = self.rest if kept is None else self.rest[kept]
         outputs = rays.outputs_at(rows, radii, run)
         inputs = rays.landscapes.inputs[:1]
         inputs = inputs.expand(outputs.shape[1], *inputs.shape[1:])
@@ -222,20 +223,21 @@ def blend(
     rest = (radii - rounded.double()).to(along.dtype)
     out = along.new_empty(len(rays), *along.shape[1:])
     size = out[0].numel()
-    put_blend[(-(-size // BLOCK), len(rays))](
-        out,
-        anchors,
-        along,
-        owners,
-        rays,
-        rounded,
-        rest,
-        size,
-        anchors.stride(0),
-        along.stride(0),
-        IS_RECTIFIED=is_rectified,
-        BLOCK=BLOCK,
-    )
+    with devices.current(out):
+        put_blend[(-(-size // BLOCK), len(rays))](
+            out,
+            anchors,
+            along,
+            owners,
+            rays,
+            rounded,
+            rest,
+            size,
+            anchors.stride(0),
+            along.stride(0),
+            IS_RECTIFIED=is_rectified,
+            BLOCK=BLOCK,
+        )
     return out
 
 

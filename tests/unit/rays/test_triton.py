@@ -18,6 +18,7 @@ if not HAS_GPU:
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton", reason="Triton has no build for this platform")
 
+from basins import triton_kernels  # noqa: E402
 from basins.directions import on_gpu  # noqa: E402
 from basins.directions.isotropic import directions  # noqa: E402
 from basins.models.cnn import stack_of  # noqa: E402
@@ -140,6 +141,27 @@ def test_convolutions_are_those_of_the_network(seed, case):
     expected = torch.stack([network.apply(theta, inputs) for theta in points])
     assert found.isnan().any()
     np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_may_have_their_channels_last_in_memory(seed, channels):
+    network = Network(
+        convolutional(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.MaxPool2d(2), channels=channels)
+    ).to(DEVICE, torch.float32)
+    images = np.random.default_rng(seed).normal(size=(5, 8, 8, channels))
+    inputs = torch.from_numpy(images).float().to(DEVICE).permute(0, 3, 1, 2)
+    stack = stack_of(network.module, (channels, 8, 8))
+    found = convolutional_layers.outputs_of(stack, network.theta[None], inputs)[0]
+    with devices.full_precision():
+        expected = network.apply(network.theta, inputs)
+    # Roundings of sums of a few dozen numbers of the order of 1.
+    np.testing.assert_allclose(found.cpu(), expected.cpu(), rtol=0, atol=1e-4)
+
+
+def test_every_kernel_can_be_launched_on_nothing_to_speak_of(monkeypatch):
+    if not HAS_GPU:
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    triton_kernels.launch_all(DEVICE)
 
 
 @pytest.mark.parametrize("case", OTHERS)
