@@ -1,5 +1,6 @@
 """Shared fixtures: the seed of a run, the folder of real data, a checkout and one run in it."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -15,9 +16,19 @@ import yaml
 
 from basins.study import jobs
 
+if not torch.cuda.is_available():
+    # Read when the kernels of a GPU are made: they are interpreted where there is none.
+    os.environ["TRITON_INTERPRET"] = "1"
+
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "Makefile", "environment.yml", "requirements.lock", "pyproject.toml"]
 FOLDERS = ["workflow", "config", "profiles", "tests/studies"]
+
+
+def with_tools():
+    """Return the environment of commands, this test's tools first."""
+    tools = Path(sys.executable).parent
+    return os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
 
 
 class Checkout:
@@ -30,15 +41,19 @@ class Checkout:
         for part in FOLDERS:
             shutil.copytree(ROOT / part, folder / part)
         (folder / "ready").touch()
-        tools = Path(sys.executable).parent
-        self.environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+        self.environment = with_tools()
+
+    @classmethod
+    def at(cls, folder: Path) -> "Checkout":
+        """Return the one that is in a folder."""
+        found = object.__new__(cls)
+        found.folder, found.environment = folder, with_tools()
+        return found
 
     def copy(self, folder: Path) -> "Checkout":
         """Return the same in another folder, results and all."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        copy = object.__new__(Checkout)
-        copy.folder, copy.environment = folder, self.environment
-        return copy
+        return Checkout.at(folder)
 
     def start(self, *command, **options):
         return subprocess.Popen(
@@ -168,11 +183,23 @@ def swiss_roll_cube(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
-    """Return a checkout after one undisturbed run of the tiny study by its make target."""
-    checkout = Checkout(tmp_path_factory.mktemp("tiny"))
-    status, output = checkout.run(*checkout.make())
-    assert status == 0, output
-    return checkout
+    """Return a checkout after one undisturbed run of the tiny study by its make target.
+
+    One of several workers runs it, the others copy what it made.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = shared / "tiny-run"
+        if not ran.exists():
+            checkout = Checkout(tmp_path_factory.mktemp("tiny"))
+            status, output = checkout.run(*checkout.make())
+            assert status == 0, output
+            checkout.copy(ran)
+            return checkout
+    return Checkout.at(ran).copy(tmp_path_factory.mktemp("tiny") / "copy")
 
 
 @pytest.fixture(scope="session")

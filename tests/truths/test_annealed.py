@@ -222,7 +222,7 @@ def repeats(estimator, kind, n, moves, seed, count=200):
     ("kind", "n", "moves"),
     [
         ("ellipsoid", 10, "hmc"),
-        ("4-ball", 10, "hmc"),
+        pytest.param("4-ball", 10, "hmc", marks=pytest.mark.long),
         pytest.param("box", 3, "chords", marks=pytest.mark.long),
         pytest.param("simplex", 10, "axes", marks=pytest.mark.long),
         pytest.param("box", 10, "axes", marks=pytest.mark.long),

@@ -86,18 +86,31 @@ def write_jobs(study):
             )
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with all job files, and beside it, in `merged`, the cube made of them."""
+    folder = tmp_path_factory.mktemp("written")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = parse_study(MAPPING, "test")
+        write_jobs(made)
+        path = jobs.cube_file(made)
+        merge(made, path)
+        shutil.move(path, folder / "merged")
+    return folder
+
+
 @pytest.fixture
-def study(tmp_path, monkeypatch):
+def study(tmp_path, monkeypatch, written):
     monkeypatch.chdir(tmp_path)
-    made = parse_study(MAPPING, "test")
-    write_jobs(made)
-    return made
+    shutil.copytree(written / "results", tmp_path / "results")
+    return parse_study(MAPPING, "test")
 
 
 @pytest.fixture
-def cube_path(study):
+def cube_path(study, written):
     path = jobs.cube_file(study)
-    merge(study, path)
+    shutil.copy(written / "merged", path)
     return path
 
 

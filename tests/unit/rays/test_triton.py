@@ -1,7 +1,5 @@
 """Kernels of the GPU against plain arithmetic: compiled where there is one, else interpreted."""
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -12,23 +10,20 @@ from torch import nn
 from basins import device as devices
 from basins import streams
 
-HAS_GPU = torch.cuda.is_available()
-if not HAS_GPU:
-    # Read when the kernels are made.
-    os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton", reason="Triton has no build for this platform")
 
-from basins import triton_kernels  # noqa: E402
-from basins.directions import on_gpu  # noqa: E402
-from basins.directions.isotropic import directions  # noqa: E402
-from basins.models.cnn import stack_of  # noqa: E402
-from basins.models.functional import Network, build  # noqa: E402
-from basins.rays import convolutional_layers, dense_layers, torch_rays  # noqa: E402
-from basins.rays.landscapes import Landscapes  # noqa: E402
-from basins.rays.measure_rays import Examined, measure_rays  # noqa: E402
-from basins.rays.slow_path import SlowEvaluator  # noqa: E402
-from basins.rays.torch_path import TorchEvaluator  # noqa: E402
+from basins import triton_kernels
+from basins.directions import on_gpu
+from basins.directions.isotropic import directions
+from basins.models.cnn import stack_of
+from basins.models.functional import Network, build
+from basins.rays import convolutional_layers, dense_layers, torch_rays
+from basins.rays.landscapes import Landscapes
+from basins.rays.measure_rays import Examined, measure_rays
+from basins.rays.slow_path import SlowEvaluator
+from basins.rays.torch_path import TorchEvaluator
 
+HAS_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if HAS_GPU else "cpu")
 
 
