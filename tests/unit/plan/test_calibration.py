@@ -11,7 +11,7 @@ from basins.plan import calibrate, calibration, starts
 
 @pytest.fixture(scope="module")
 def measured():
-    return calibrate.calibrate("cpu", 1, 3.0)
+    return calibrate.calibrate("cpu", 1, 1.0)
 
 
 def test_measured_prices_are_of_this_machine(measured, tmp_path):
