@@ -11,8 +11,12 @@ first layer once a ray and the layers above once a pass, at the rate of a large 
     BASINS_DATA=... python benchmarks/rays.py --data mnist --examples 6000 --directions 64
     BASINS_DATA=... python benchmarks/rays.py --data mnist --sizes 60 600 2000 6000 20000 60000
         --directions 64 --published-directions 1
+    BASINS_DATA=... python benchmarks/rays.py --data mnist --examples 6000 --directions 1024
+        --published-directions 16 --device cuda --threads 16
     BASINS_DATA=... python benchmarks/rays.py --data cifar10 --examples 2000 --directions 64
-        --device cuda
+        --published-directions 8 --device cuda --threads 16
+    BASINS_DATA=... python benchmarks/rays.py --data cifar10 --sizes 60 200 600 2000 6000
+        --directions 64 --published-directions 2 --device cuda --threads 16
 """
 
 import copy

@@ -53,7 +53,8 @@ def compiles_kernels(device: torch.device) -> bool:
 
 def current(tensor: torch.Tensor) -> AbstractContextManager[object]:
     """Make a tensor's GPU, if it is on one, the one that kernels are launched on."""
-    context: AbstractContextManager[object] = torch.cuda.device_of(tensor)  # type: ignore[no-untyped-call]
+    of = torch.cuda.device_of
+    context: AbstractContextManager[object] = of(tensor)  # type: ignore[no-untyped-call]  # torch's
     return context
 
 
@@ -67,7 +68,8 @@ def full_precision() -> Iterator[None]:
         (cudnn, "allow_tf32", False),
     ]
     if hasattr(cuda, "fp32_precision"):
-        switches = [(each, "fp32_precision", "ieee") for each in (cuda, cudnn.conv, cudnn.rnn)]  # type: ignore[attr-defined]
+        of_kinds = cudnn.conv, cudnn.rnn  # type: ignore[attr-defined]  # set when torch is imported
+        switches = [(each, "fp32_precision", "ieee") for each in (cuda, *of_kinds)]
     before = [getattr(owner, name) for owner, name, _ in switches]
     try:
         for owner, name, value in switches:
@@ -104,8 +106,8 @@ def set_up(device: str, threads: int) -> torch.device:
     # Read by cuBLAS when its first handle is made.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # A debugging aid: it would write every tensor twice.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # A debugging aid: it would write every tensor twice. Torch makes the name when it is imported.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # so
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -37,7 +37,7 @@ class Landscapes:
 
     @property
     def is_of_classes(self) -> bool:
-        """Whether the loss is one of `basins.losses`, which take examples in any number."""
+        """Whether targets are classes and the loss a named one, which takes examples in any number."""
         return isinstance(self.loss, str) and self.targets.ndim == 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Landscapes":
