@@ -37,7 +37,7 @@ class Landscapes:
 
     @property
     def is_of_classes(self) -> bool:
-        """Whether targets are classes and the loss a named one, which takes examples in any number."""
+        """Whether targets are classes and the loss a named one, for examples in any number."""
         return isinstance(self.loss, str) and self.targets.ndim == 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Landscapes":
