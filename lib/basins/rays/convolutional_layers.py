@@ -8,11 +8,9 @@ them, where `vmap` would move them.
 from torch import Tensor
 from torch.nn import functional
 
-from basins import device as devices
 from basins.models.cnn import Stack
 from basins.rays import dense_layers
-
-BLOCK = 1024  # numbers of one program
+from basins.rays.launches import pooled
 
 
 def outputs_of(stack: Stack, points: Tensor, inputs: Tensor) -> Tensor:
@@ -50,19 +48,3 @@ def outputs_of(stack: Stack, points: Tensor, inputs: Tensor) -> Tensor:
     hidden = hidden.view(len(inputs), len(points), -1).transpose(0, 1)
     layers = dense_layers.taken_apart(points[:, stop:], stack.widths)
     return dense_layers.outputs_behind(layers, hidden, is_compiled=True)
-
-
-def pooled(sums: Tensor, biases: Tensor, pool: int) -> Tensor:
-    """Return `sums` (examples, channels, height, width) with biases, rectified and pooled."""
-    from basins.triton_kernels import put_pooled
-
-    # Images whose channels come last in memory leave them so.
-    sums = sums.contiguous()
-    examples, channels, height, width = sums.shape
-    out = sums.new_empty(examples, channels, height // pool, width // pool)
-    grid = (-(-out.numel() // BLOCK),)
-    with devices.current(sums):
-        put_pooled[grid](
-            out, sums, biases, out.numel(), *out.shape[2:], channels, POOL=pool, BLOCK=BLOCK
-        )
-    return out

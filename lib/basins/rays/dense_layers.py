@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from basins import device as devices
 from basins.losses import LossFunction
-
-BLOCK = 1024  # numbers of one program
+from basins.rays.launches import rectify
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,3 @@ def outputs_behind(layers: Sequence[Layer], hidden: Tensor, is_compiled: bool) -
 def example_losses(loss: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
     """Return losses, float64 (B, examples), of outputs (B, examples, classes) and targets."""
     return loss(outputs.flatten(0, 1), targets.flatten()).view(targets.shape).double()
-
-
-def rectify(sums: Tensor, biases: Tensor) -> None:
-    """Add biases (B, width) to `sums` (B, examples, width) and rectify, in place."""
-    from basins import triton_kernels
-
-    size, width = sums[0].numel(), sums.shape[2]
-    grid = -(-size // BLOCK), len(sums)
-    with devices.current(sums):
-        triton_kernels.rectify[grid](sums, biases, size, width, BLOCK=BLOCK)

@@ -20,11 +20,11 @@ from basins.models.functional import is_batched, over_rows
 from basins.models.linear_start import LinearStart
 from basins.rays import dense_layers
 from basins.rays.landscapes import Landscapes, chunks, prefix_means
+from basins.rays.launches import blend
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-BLOCK = 1024  # numbers of one program
 ROUNDED_NATS = 0.01  # of n d(ln r) that may be lost where a radius is rounded
 
 
@@ -200,45 +200,6 @@ class _Points:
         inputs = inputs.expand(outputs.shape[1], *inputs.shape[1:])
         losses: Tensor = rays.example_losses(rest, outputs, inputs, targets)
         return losses
-
-
-def blend(
-    anchors: Tensor, along: Tensor, owners: Tensor, rays: Tensor, radii: Tensor, is_rectified: bool
-) -> Tensor:
-    """Return anchors + radii * along, rectified if so asked, by one kernel.
-
-    Parameters
-    ----------
-    anchors, along
-        Of minima and of rays, shapes (S, ...) and (R, ...).
-    owners, rays, radii
-        Which minimum each ray is from, shape (R,); which ray each point is on, and how far along
-        it, float64, both shape (B,).
-    is_rectified
-        Whether what is below 0 becomes 0.
-    """
-    from basins.triton_kernels import put_blend
-
-    rounded = radii.to(along.dtype)
-    rest = (radii - rounded.double()).to(along.dtype)
-    out = along.new_empty(len(rays), *along.shape[1:])
-    size = out[0].numel()
-    with devices.current(out):
-        put_blend[(-(-size // BLOCK), len(rays))](
-            out,
-            anchors,
-            along,
-            owners,
-            rays,
-            rounded,
-            rest,
-            size,
-            anchors.stride(0),
-            along.stride(0),
-            IS_RECTIFIED=is_rectified,
-            BLOCK=BLOCK,
-        )
-    return out
 
 
 def moved(anchors: Tensor, steps: Tensor, radii: Tensor) -> Tensor:

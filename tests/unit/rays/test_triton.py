@@ -17,7 +17,7 @@ from basins.directions import on_gpu
 from basins.directions.isotropic import directions
 from basins.models.cnn import stack_of
 from basins.models.functional import Network, build
-from basins.rays import convolutional_layers, dense_layers, torch_rays
+from basins.rays import convolutional_layers, dense_layers, launches
 from basins.rays.landscapes import Landscapes
 from basins.rays.measure_rays import Examined, measure_rays
 from basins.rays.slow_path import SlowEvaluator
@@ -71,7 +71,7 @@ def test_blends_are_sums(seed, dtype, is_rectified):
     owners, rays = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([4, 0, 2, 2])
     radii = torch.rand(4, generator=random, dtype=torch.float64)
     given = (part.to(DEVICE) for part in (anchors, along, owners, rays, radii))
-    found = torch_rays.blend(*given, is_rectified).cpu()
+    found = launches.blend(*given, is_rectified).cpu()
     expected = anchors.double()[owners[rays]] + radii[:, None, None] * along.double()[rays]
     expected = expected.relu() if is_rectified else expected
     assert found.isnan().sum() == 3
