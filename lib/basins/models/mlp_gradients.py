@@ -14,15 +14,17 @@ from basins.models.mlp_kernels import (
     BLOCK,
     CROSS_ENTROPY,
     FAST,
-    SMALL,
     Numbers,
     Problem,
     add_losses,
     block_inputs,
     exponential,
+    product,
     put_largest,
     run_layers,
 )
+
+SMALL = 2048  # multiply-adds up to which a plain loop is done before BLAS has begun
 
 
 @njit(cache=True, forceinline=True, fastmath=FAST)
@@ -101,24 +103,10 @@ def pass_back(weights: Numbers, slopes: Numbers, back: Numbers, x: Numbers) -> N
     back
         Room for the slopes of all activations, shape of `x`.
     """
-    put_back(weights, slopes, back)
+    product(weights.T, slopes, back)
     for i in range(x.shape[0]):
         for e in range(x.shape[1]):
             x[i, e] = back[i, e] if x[i, e] > 0 else 0 * x[i, e]
-
-
-@njit(cache=True, forceinline=True, fastmath=FAST)
-def put_back(weights: Numbers, slopes: Numbers, back: Numbers) -> None:
-    """Put W^T slopes into `back`; shapes (out, in), (out, examples), (in, examples)."""
-    if weights.size * slopes.shape[1] > SMALL:
-        np.dot(weights.T, slopes, back)
-        return
-    back[:] = 0
-    for j in range(weights.shape[0]):
-        for i in range(weights.shape[1]):
-            weight = weights[j, i]
-            for e in range(slopes.shape[1]):
-                back[i, e] += weight * slopes[j, e]
 
 
 class GradientRoom(NamedTuple):

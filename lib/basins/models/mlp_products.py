@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from basins.models.mlp_gradients import add_outer, add_slopes, output_slopes, put_back
+from basins.models.mlp_gradients import add_outer, add_slopes, output_slopes
 from basins.models.mlp_kernels import (
     BINARY_CROSS_ENTROPY,
     BLOCK,
@@ -125,7 +125,7 @@ def put_slopes(theta: Numbers, problem: Problem, begin: int, end: int, room: Pro
         at -= fan_out * fan_in + fan_out
         used -= fan_in * count
         below = room.slopes[used : used + fan_in * count].reshape(fan_in, count)
-        put_back(theta[at : at + fan_out * fan_in].reshape(fan_out, fan_in), slopes, below)
+        product(theta[at : at + fan_out * fan_in].reshape(fan_out, fan_in).T, slopes, below)
         keep_active(room.activations[used : used + fan_in * count].reshape(fan_in, count), below)
         slopes = below
 
@@ -190,13 +190,13 @@ def add_product(
         add_slopes(moved, x, result[at:stop], room.layer)
         slopes = room.slopes[used : used + fan_out * count].reshape(fan_out, count)
         below = room.behind[: fan_in * count].reshape(fan_in, count)
-        put_back(theta[at : at + fan_out * fan_in].reshape(fan_out, fan_in), moved, below)
+        product(theta[at : at + fan_out * fan_in].reshape(fan_out, fan_in).T, moved, below)
         if not is_gauss_newton:
             moved_x = room.moved[low:used].reshape(fan_in, count)
             add_outer(slopes, moved_x, result[at:stop], room.layer)
             # What moved has been read: its room takes V^T slopes.
             more = room.moved_slopes[: fan_in * count].reshape(fan_in, count)
-            put_back(vector[at : at + fan_out * fan_in].reshape(fan_out, fan_in), slopes, more)
+            product(vector[at : at + fan_out * fan_in].reshape(fan_out, fan_in).T, slopes, more)
             add_to(more, below)
         keep_active(x, below)
         moved = room.moved_slopes[: fan_in * count].reshape(fan_in, count)
