@@ -19,12 +19,11 @@ from basins.models.mlp_kernels import (
     add_losses,
     block_inputs,
     exponential,
+    is_for_loops,
     product,
     put_largest,
     run_layers,
 )
-
-SMALL = 2048  # multiply-adds up to which a plain loop is done before BLAS has begun
 
 
 @njit(cache=True, forceinline=True, fastmath=FAST)
@@ -60,6 +59,27 @@ def output_slopes(
 
 
 @njit(cache=True, forceinline=True, fastmath=FAST)
+def add_eight(slopes: Numbers, x: Numbers, j: int, i: int, gradient: Numbers) -> None:
+    """Add the products of two rows of slopes, from `j` on, with four of `x`, from `i` on."""
+    v, w = slopes[j], slopes[j + 1]
+    x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+    v0 = v1 = v2 = v3 = w0 = w1 = w2 = w3 = slopes.dtype.type(0)
+    for e in range(x.shape[1]):
+        v0 += v[e] * x0[e]
+        v1 += v[e] * x1[e]
+        v2 += v[e] * x2[e]
+        v3 += v[e] * x3[e]
+        w0 += w[e] * x0[e]
+        w1 += w[e] * x1[e]
+        w2 += w[e] * x2[e]
+        w3 += w[e] * x3[e]
+    at, below = j * len(x) + i, (j + 1) * len(x) + i
+    for k, (of_v, of_w) in enumerate(((v0, w0), (v1, w1), (v2, w2), (v3, w3))):
+        gradient[at + k] += of_v
+        gradient[below + k] += of_w
+
+
+@njit(cache=True, forceinline=True, fastmath=FAST)
 def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) -> None:
     """Add what the weights and biases of one layer get from a block, whose input is `x`."""
     add_outer(slopes, x, gradient, room)
@@ -75,21 +95,24 @@ def add_slopes(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) ->
 @njit(cache=True, forceinline=True, fastmath=FAST)
 def add_outer(slopes: Numbers, x: Numbers, gradient: Numbers, room: Numbers) -> None:
     """Add slopes x^T, shapes (out, examples) and (in, examples), to the first out * in numbers."""
-    fan_out, count = slopes.shape
-    fan_in = x.shape[0]
-    if fan_out * fan_in * count > SMALL:
+    fan_out, fan_in = slopes.shape[0], x.shape[0]
+    if not is_for_loops(fan_out, fan_in, x):
         block = room[: fan_out * fan_in].reshape(fan_out, fan_in)
         np.dot(slopes, x.T, block)
         for i in range(fan_out * fan_in):
             gradient[i] += room[i]
-    else:
-        for j in range(fan_out):
-            for i in range(fan_in):
-                # In the arrays' precision: in another every term would be converted.
-                total = slopes.dtype.type(0)
-                for e in range(count):
-                    total += slopes[j, e] * x[i, e]
-                gradient[j * fan_in + i] += total
+        return
+    by_two, by_four = fan_out - fan_out % 2, fan_in - fan_in % 4
+    for j in range(0, by_two, 2):
+        for i in range(0, by_four, 4):
+            add_eight(slopes, x, j, i, gradient)
+    for j in range(fan_out):
+        for i in range(by_four if j < by_two else 0, fan_in):
+            # In the arrays' precision: in another every term would be converted.
+            total = slopes.dtype.type(0)
+            for e in range(x.shape[1]):
+                total += slopes[j, e] * x[i, e]
+            gradient[j * fan_in + i] += total
 
 
 @njit(cache=True, forceinline=True, fastmath=FAST)

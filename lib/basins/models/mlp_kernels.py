@@ -24,9 +24,9 @@ KINDS = {
     "squared_error": SQUARED_ERROR,
 }
 PRODUCTS = 32  # sums of exponentials under one logarithm: those of 1e9 classes stay finite
-# Measured: up to such sizes loops over rows by two and columns by four are quicker than BLAS.
+# Up to such sizes loops over rows by two and columns by four are quicker than BLAS, docs/speed.md.
 THIN, SHORT = 16, 256  # rows and columns
-FEW, SINGLE = 1536, 4  # weights, and bytes of each: in double precision BLAS is
+FEW, SINGLE = 1536, 4  # weights, of so many bytes
 # Nothing that would let the compiler forget infinities or numbers that are none.
 FAST = {"contract", "reassoc", "nsz"}
 
@@ -120,6 +120,13 @@ def _exponential(x: Any) -> Any:
     return double
 
 
+@njit(cache=True, forceinline=True)
+def is_for_loops(rows: int, columns: int, x: Numbers) -> bool:
+    """Tell whether a layer of this shape is multiplied with a block `x` by loops, not by BLAS."""
+    is_small = x.itemsize == SINGLE and rows * columns <= FEW and x.shape[1] > BLOCK // 2
+    return is_small or (rows <= THIN and columns <= SHORT)
+
+
 @njit(cache=True, forceinline=True, fastmath=FAST)
 def add_two_rows(v: Numbers, w: Numbers, x: Numbers, to_v: Numbers, to_w: Numbers) -> None:
     """Add v x and w x, two rows of a product, so that each number read serves two sums of four."""
@@ -140,10 +147,8 @@ def add_two_rows(v: Numbers, w: Numbers, x: Numbers, to_v: Numbers, to_w: Number
 @njit(cache=True, forceinline=True, fastmath=FAST)
 def product(weights: Numbers, x: Numbers, y: Numbers) -> None:
     """Put W x into `y`; shapes (out, in), (in, examples), (out, examples)."""
-    rows, columns, count = weights.shape[0], weights.shape[1], x.shape[1]
-    is_thin = rows <= THIN and columns <= SHORT
-    is_small = weights.itemsize == SINGLE and weights.size <= FEW and count > BLOCK // 2
-    if not is_thin and not is_small:
+    rows, columns = weights.shape
+    if not is_for_loops(rows, columns, x):
         np.dot(weights, x, y)
         return
     y[:] = 0
@@ -152,7 +157,7 @@ def product(weights: Numbers, x: Numbers, y: Numbers) -> None:
         add_two_rows(weights[j], weights[j + 1], x, y[j], y[j + 1])
     for j in range(paired, rows):
         for i in range(columns):
-            for e in range(count):
+            for e in range(x.shape[1]):
                 y[j, e] += weights[j, i] * x[i, e]
 
 
