@@ -8,6 +8,7 @@ first layer once a ray and the layers above once a pass, at the rate of a large 
 `--device cuda` all of it runs on the GPU, where what is ours is batched torch.
 
     python benchmarks/rays.py --data swiss-roll --examples 800 --directions 64
+    python benchmarks/rays.py --data swiss-roll --sizes 8 24 80 240 400 800 --directions 64
     BASINS_DATA=... python benchmarks/rays.py --data mnist --examples 6000 --directions 64
     BASINS_DATA=... python benchmarks/rays.py --data mnist --sizes 60 600 2000 6000 20000 60000
         --directions 64 --published-directions 1
