@@ -35,7 +35,8 @@ def basins_worth(cube: xr.Dataset, classes: xr.Dataset) -> xr.DataArray:
     """Return ln of how many basins, symmetric copies taken as one, all solutions are worth.
 
     The class of all parameters below the threshold, over the basin of the minimum that training
-    found on as many examples, over its copies. Near 0: all there is are copies of this basin.
+    found on as many examples, over its copies. Near 0: all there is are copies of this basin. Near
+    minus `log_copies`: the basin is joined to its copies, and is all there is.
 
     Parameters
     ----------
