@@ -58,6 +58,7 @@ HEADLINE := data-perspective size_planes planes \
 	demo-calibrated,scaling-mnist-laptop,scaling-mnist-calibrated,scaling-cifar10-laptop laws_of_studies laws \
 	swiss-roll,modular-addition-laptop largest_in_studies where-it-breaks \
 	guess-and-check overall_volume classes \
+	guess-and-check-digits overall_volume classes-digits \
 	ranking rank_correlations ranking \
 	ladders volume_by_ladder ladders
 
