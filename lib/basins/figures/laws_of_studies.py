@@ -12,6 +12,8 @@ from basins.cube.scaling import PUBLISHED, power_law, with_published
 from basins.figures import style
 from basins.figures.power_law import SLOPES, fit_line
 
+Color = tuple[float, float, float, float]
+
 
 def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     """Draw a panel for each model, data set and recipe of each cube.
@@ -22,6 +24,12 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
         If a cube has no such threshold.
     """
     parts = [part for cube in cubes for part in _fitted(style.only_threshold(cube, threshold))]
+    # In all panels an estimator looks the same; beside the others what was published comes first.
+    names = list(dict.fromkeys(name for part in parts for name in _measured(part)))
+    names.sort(key=lambda name: name != PUBLISHED)
+    looks = dict(
+        zip(names, zip(style.colors(len(names)), style.MARKERS, strict=False), strict=True)
+    )
     columns = min(style.MOST_COLUMNS, len(parts))
     rows = -(-len(parts) // columns)
     title = (
@@ -37,7 +45,7 @@ def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
                 f"n = {part.num_parameters.item():,}, {part.threshold_kind.item()} < "
                 f"{part.threshold.item():g}, {part.volume_coordinates.item()} coordinates"
             )
-            _panel(axis, part)
+            _panel(axis, part, looks)
         for axis in axes[len(parts) :]:
             axis.remove()
     return figure
@@ -48,19 +56,25 @@ def _fitted(cube: xr.Dataset) -> list[xr.Dataset]:
     return style.triples_of(volumes.assign(power_law(volumes).data_vars))
 
 
-def _panel(axis: Axes, part: xr.Dataset) -> None:
+def _measured(part: xr.Dataset) -> list[str]:
+    """Return the estimators that have a volume in any own landscape."""
+    there = own_landscape(part.log_volume).notnull()
+    return [name for name in part.estimator.values.tolist() if there.sel(estimator=name).any()]
+
+
+def _panel(axis: Axes, part: xr.Dataset, looks: dict[str, tuple[Color, str]]) -> None:
     changes = own_landscape(part.log_volume) - _first_means(part)
     changes = (changes / part.num_parameters).transpose("estimator", "train_size", "seed")
     sizes = part.train_size.values
-    names = [name for name in part.estimator.values if changes.sel(estimator=name).notnull().any()]
-    # Beside the others what was published comes first.
-    names.sort(key=lambda name: name != PUBLISHED)
-    if not names:
+    measured = _measured(part)
+    if not measured:
         style.say_nothing_measured(axis)
         return
     is_doubtful = not_converged(part)
-    for index, (name, color) in enumerate(zip(names, style.colors(len(names)), strict=True)):
-        one, marker = part.sel(estimator=name), style.MARKERS[index]
+    for name, (color, marker) in looks.items():
+        if name not in measured:
+            continue
+        one = part.sel(estimator=name)
         values, doubtful = changes.sel(estimator=name), is_doubtful.sel(estimator=name)
         axis.plot(sizes, values.where(~doubtful), marker, color=color, alpha=0.6, mew=0)
         axis.plot(sizes, values.where(doubtful), marker, color=color, mfc="white")
