@@ -54,7 +54,8 @@ def compiles_kernels(device: torch.device) -> bool:
 def current(tensor: torch.Tensor) -> AbstractContextManager[object]:
     """Make a tensor's GPU, if it is on one, the one that kernels are launched on."""
     of = torch.cuda.device_of
-    context: AbstractContextManager[object] = of(tensor)  # type: ignore[no-untyped-call]  # torch's
+    # Torch gives it no types.
+    context: AbstractContextManager[object] = of(tensor)  # type: ignore[no-untyped-call]
     return context
 
 
@@ -106,8 +107,9 @@ def set_up(device: str, threads: int) -> torch.device:
     # Read by cuBLAS when its first handle is made.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # A debugging aid: it would write every tensor twice. Torch makes the name when it is imported.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # so
+    # A debugging aid: it would write every tensor twice. Type checkers do not see the name, which
+    # torch makes when it is imported.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
