@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from basins.cube import schema
 from basins.cube.axes import axes, flatness_table, open_file, place, spectrum_table
 from basins.cube.bulk import bulk_of, bulk_variables, write_bulk
 from basins.cube.flatness_table import FLATNESS
-from basins.cube.provenance import source_revision
+from basins.cube.provenance import basins_version, source_revision
 from basins.cube.variable import MINIMUM, VOLUME, Variable
 from basins.cube.write import whole_hdf5
 from basins.study import jobs
@@ -207,7 +206,7 @@ def _root(study: Study, tables: _Tables) -> xr.Dataset:
         "title": study.title or study.study,
         "study": study_text(study),
         "study_sha256": study_sha256(study),
-        "basins_version": version("basins"),
+        "basins_version": basins_version(),
         "source_revision": source_revision(),
         "references": "each variable names its own",
     }

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from subprocess import DEVNULL, CalledProcessError, check_output
 
@@ -49,6 +49,14 @@ class Clock:
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
+
+
+def basins_version() -> str:
+    """Return the version that is installed, or ``unknown`` where the code runs from its folder."""
+    try:
+        return version("basins")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def source_revision() -> str:

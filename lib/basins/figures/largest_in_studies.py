@@ -12,9 +12,8 @@ from basins.figures import own_is_largest, style
 
 def draw(cubes: Sequence[xr.Dataset], threshold: float | None = None) -> Figure:
     """Draw a row of two panels for each model, data set and recipe of each cube."""
-    parts = [
-        part for cube in cubes for part in style.triples_of(style.at_threshold(cube, threshold))
-    ]
+    chosen = [own_is_largest.comparable(cube, threshold) for cube in cubes]
+    parts = [part for cube in chosen for part in style.triples_of(cube)]
     title = (
         "Is the minimum that training finds the largest of its landscape?\n"
         "left: own volume less the largest other, a mark a seed; right: share of seeds above 0, "

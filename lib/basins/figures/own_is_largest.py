@@ -11,12 +11,30 @@ from basins.figures import style
 
 def draw(cube: xr.Dataset, threshold: float | None = None) -> Figure:
     """Draw the figure: a point a landscape, bars the exact 90 % interval over seeds."""
-    part = style.at_threshold(cube, threshold)
+    part = comparable(cube, threshold)
     title = (
         "In which landscapes is the minimum that training found the largest?\n"
         f"share of seeds, exact 90 % intervals; {style.volume_words(part)}"
     )
     return style.panels(part, title, panel)
+
+
+def comparable(cube: xr.Dataset, threshold: float | None = None) -> xr.Dataset:
+    """Return the cube at one threshold, by default where most landscapes have minima to compare.
+
+    Of several such thresholds it is the one nearest to the middle of the list.
+    """
+    if threshold is None:
+        values = cube.threshold.values
+        middle = (len(values) - 1) // 2
+        counts = [_landscapes_that_count(style.at_threshold(cube, value)) for value in values]
+        order = range(len(values))
+        threshold = values[max(order, key=lambda index: (counts[index], -abs(index - middle)))]
+    return style.at_threshold(cube, threshold)
+
+
+def _landscapes_that_count(part: xr.Dataset) -> int:
+    return int((own_is_largest(part).num_seeds > 0).sum())
 
 
 def panel(axis: Axes, part: xr.Dataset) -> None:
@@ -35,7 +53,8 @@ def panel(axis: Axes, part: xr.Dataset) -> None:
     axis.plot(sizes[there], found.chance.values[there], ":", color="gray", label="by chance")
     axis.legend()
     for size, count in zip(sizes[there], found.num_seeds.values[there], strict=True):
-        axis.annotate(f"{count}", (size, 0.02), ha="center", fontsize=7, color="gray")
-    axis.set_ylim(-0.03, 1.05)
+        axis.annotate(f"{count}", (size, -0.12), ha="center", fontsize=7, color="gray")
+    # Room below 0, where no bar is.
+    axis.set_ylim(-0.16, 1.05)
     style.sizes_axis(axis, sizes, "landscape (examples); grey: seeds")
     axis.set_ylabel("share of seeds")

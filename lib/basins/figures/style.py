@@ -71,7 +71,7 @@ def sheet(
             sharey=sharey,
             subplot_kw={"projection": projection},
         )
-        figure.suptitle(title, fontsize=9.5)
+        figure.suptitle(title, fontsize=9.5, wrap=True)
         yield figure, list(axes.ravel())
 
 

@@ -94,6 +94,15 @@ def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path)
         assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - OF_ALPHA))
+def test_titles_are_within_the_figure(name, seed):
+    figure = drawing(name)(made_cube(seed, models=("mlp-8",)))
+    figure.draw_without_rendering()
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
+
+
 # Over all minima of a study at once.
 IN_ONE_PANEL = {"rank_correlations", "volume_by_margin"}
 
@@ -103,6 +112,17 @@ def test_every_model_data_set_and_recipe_has_its_panel(name, seed):
     figure = drawing(name)(made_cube(seed, recipes=("a", "b"), models=("mlp-7", "mlp-8", "mlp-9")))
     titles = {axis.get_title() for axis in figure.axes if axis.get_visible()}
     assert {f"mlp-{n} on digits, {r}" for n in (7, 8, 9) for r in "ab"} <= titles
+
+
+def test_the_largest_is_asked_for_where_most_landscapes_have_minima_to_compare(seed):
+    cube = made_cube(seed)
+    own_is_largest = importlib.import_module("basins.figures.own_is_largest")
+    assert own_is_largest.comparable(cube).threshold == 0.1
+    assert own_is_largest.comparable(cube, 0.5).threshold == 0.5
+    # At 0.1 the minima of most data are above the threshold everywhere, at 0.5 they are not.
+    cube["log_volume"].loc[{"threshold": 0.1, "train_size": 100}] = np.nan
+    assert own_is_largest.comparable(cube).threshold == 0.5
+    assert "loss < 0.5" in drawing("own_is_largest")(cube).get_suptitle()
 
 
 def test_volumes_that_did_not_converge_leave_room_for_those_that_did(seed):
