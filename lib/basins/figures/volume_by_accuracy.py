@@ -35,6 +35,7 @@ def panel(axis: Axes, part: xr.Dataset) -> None:
             elinewidth=0.8,
             label=f"{size:,}",
         )
+    axis.locator_params(axis="x", nbins=6)
     axis.set_xlabel("test accuracy (%)")
     axis.set_ylabel("log volume (nat)")
     axis.legend(title="train size", ncols=2, title_fontsize=7.5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from PIL import Image
 
 from basins.cube.variable import VOLUME_STATUS
 from basins.figures import style
@@ -92,6 +93,19 @@ def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path)
         first, second = (tmp_path / f"{part}.{kind}" for part in "ab")
         assert first.stat().st_size > 5000
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_png_has_the_colors_that_were_drawn(seed, tmp_path):
+    figure = drawing("size_planes")(made_cube(seed, models=("mlp-8",)))
+    save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
+    figure.savefig(tmp_path / "all.png", dpi=180)
+    saved, drawn = (Image.open(tmp_path / f"{name}.png") for name in ("a", "all"))
+    assert saved.mode == "P"
+    assert saved.info["dpi"] == pytest.approx((180, 180), abs=0.1)
+    apart = np.abs(np.asarray(saved.convert("RGB"), int) - np.asarray(drawn.convert("RGB"), int))
+    # Of 255: only shades at edges are replaced, by others near to them.
+    assert apart.mean() < 0.5
+    assert (apart > 50).mean() < 1e-3
 
 
 @pytest.mark.parametrize("name", sorted(set(FIGURES) - OF_ALPHA))
