@@ -10,7 +10,7 @@ from basins.atomic import whole_or_not_at_all
 from basins.figures.style import look
 
 DOTS_PER_INCH = 180
-COLORS = 256  # a third of the bytes of all shades that smooth edges have, and no difference to see
+COLORS = 256  # all the shades of smooth edges look the same, and take three times the bytes
 
 
 def save(figure: Figure, png: Path, pdf: Path) -> None:

@@ -96,7 +96,7 @@ def test_figure_is_drawn_whole_and_the_same_again(name, missing, seed, tmp_path)
 
 
 def test_a_png_has_the_colors_that_were_drawn(seed, tmp_path):
-    figure = drawing("size_planes")(made_cube(seed, models=("mlp-8",)))
+    figure = drawing("landscape_matrix")(made_cube(seed))
     save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
     figure.savefig(tmp_path / "all.png", dpi=180)
     saved, drawn = (Image.open(tmp_path / f"{name}.png") for name in ("a", "all"))
