@@ -81,7 +81,7 @@ def load(root: Path | None = None) -> Data:  # noqa: ARG001 - every loader takes
     return _data("circles", rings("train", NUM_TRAIN), rings("test", NUM_TEST))
 
 
-def load_thin(name: str, root: Path | None = None) -> Data:  # noqa: ARG001 - as above
+def load_thin(name: str, root: Path | None = None) -> Data:  # noqa: ARG001 - every loader takes a root
     """Make the thin rings of ``circles-<margin>``; StudyError if the margin is not allowed."""
     margin = margin_of(name)
     parts = (thin_rings("train", NUM_TRAIN, margin), thin_rings("test", NUM_TEST, margin))
