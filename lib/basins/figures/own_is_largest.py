@@ -25,16 +25,12 @@ def comparable(cube: xr.Dataset, threshold: float | None = None) -> xr.Dataset:
     Of several such thresholds it is the one nearest to the middle of the list.
     """
     if threshold is None:
-        values = cube.threshold.values
-        middle = (len(values) - 1) // 2
-        counts = [_landscapes_that_count(style.at_threshold(cube, value)) for value in values]
-        order = range(len(values))
-        threshold = values[max(order, key=lambda index: (counts[index], -abs(index - middle)))]
+        counts = own_is_largest(style.by_best_estimator(cube)).num_seeds > 0
+        counts = counts.sum([dim for dim in counts.dims if dim != "threshold"])
+        middle = (len(counts) - 1) // 2
+        most = np.flatnonzero(counts == counts.max())
+        threshold = cube.threshold.values[most[np.abs(most - middle).argmin()]]
     return style.at_threshold(cube, threshold)
-
-
-def _landscapes_that_count(part: xr.Dataset) -> int:
-    return int((own_is_largest(part).num_seeds > 0).sum())
 
 
 def panel(axis: Axes, part: xr.Dataset) -> None:

@@ -156,15 +156,17 @@ def rows_of_panels(
 def at_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
     """Return the cube at one threshold (default: the middle one), calibrated if it is so.
 
-    That is by estimator `annealed` where it is there, by `rays` where not.
-
     Raises
     ------
     ValueError
         If the cube has no such threshold.
     """
-    estimator = "annealed" if "annealed" in cube.estimator else "rays"
-    return only_threshold(cube, threshold).sel(estimator=estimator)
+    return by_best_estimator(only_threshold(cube, threshold))
+
+
+def by_best_estimator(cube: xr.Dataset) -> xr.Dataset:
+    """Return the cube by estimator `annealed` where it is there, by `rays` where not."""
+    return cube.sel(estimator="annealed" if "annealed" in cube.estimator else "rays")
 
 
 def only_threshold(cube: xr.Dataset, threshold: float | None) -> xr.Dataset:
