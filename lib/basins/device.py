@@ -12,14 +12,18 @@ import numba
 import torch
 from threadpoolctl import threadpool_limits
 
-MAX_BYTES = 2**28  # of what is alive at once on a CPU: of rays, and of points and activations
+MAX_BYTES = 2**28  # of rays alive at once on a CPU
+# Of a pass on a CPU: more leaves its caches, and passes take up to four times as long. What waits
+# for a gradient is touched once more only.
+PASS_BYTES = 2**24
+GRADIENT_PASS_BYTES = 2**26
 MOST_TOGETHER = 64  # rays that are solved at once on a CPU; more gain nothing
 GPU_SHARE = 4  # of a GPU's free memory, what is alive at once takes a part in so many
 GPU_MOST_TOGETHER = 1024
 
 
 def room(device: torch.device) -> tuple[int, int]:
-    """Return the bytes that rays, or activations, may take at once, and how many rays at most."""
+    """Return the bytes that rays may take at once, and how many rays at most."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         # What torch keeps for its next tensors is free, too.
@@ -27,6 +31,13 @@ def room(device: torch.device) -> tuple[int, int]:
         # A power of two, so that batches, and with them last bits, are the same on the same card.
         return 1 << ((free // GPU_SHARE).bit_length() - 1), GPU_MOST_TOGETHER
     return MAX_BYTES, MOST_TOGETHER
+
+
+def pass_room(device: torch.device, with_gradient: bool = False) -> int:
+    """Return the bytes that a pass may take: its points, and their activations."""
+    if device.type == "cuda":
+        return room(device)[0]
+    return GRADIENT_PASS_BYTES if with_gradient else PASS_BYTES
 
 
 def rays_together(ray_bytes: int, max_bytes: int = MAX_BYTES, most: int = MOST_TOGETHER) -> int:

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from basins.models.functional import Network
-from basins.rays.landscapes import chunks
+from basins.models.passes import chunks, examples_together
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-CHUNK = 2048  # examples of one pass
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,11 @@ def margins(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def network_margins(
-    network: Network, theta: Tensor, inputs: Tensor, targets: Tensor, chunk: int = CHUNK
+    network: Network,
+    theta: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
+    chunk: int | None = None,
 ) -> Tensor:
     """Return the margins of examples, float64, shape (examples,), on the device of `theta`.
 
@@ -88,7 +91,7 @@ def network_margins(
     inputs, targets
         Examples, shapes (examples, *input_shape) and (examples,).
     chunk
-        Most examples of one pass, which bounds memory.
+        Most examples of one pass; by default as many as `basins.device.pass_room` holds.
 
     Raises
     ------
@@ -111,16 +114,19 @@ def network_margins(
             f"inputs: there must be as many as targets, one at least, "
             f"not {len(inputs)} for {len(targets)}"
         )
-    if chunk < 1:
+    if chunk is not None and chunk < 1:
         raise ValueError(f"chunk: it must be at least 1, not {chunk}")
     network.to(theta.device, theta.dtype)
+
+    def sent(run: slice) -> Tensor:
+        given = inputs[run].to(theta.device)
+        return given.to(theta.dtype) if given.is_floating_point() else given
+
     found = []
+    chunk = chunk or examples_together(network, theta[None], sent(slice(1)))
     with torch.no_grad():
         for part in chunks(len(inputs), chunk):
-            given = inputs[part].to(theta.device)
-            if given.is_floating_point():
-                given = given.to(theta.dtype)
-            outputs = network.apply(theta, given).double()
+            outputs = network.apply(theta, sent(part)).double()
             found.append(margins(outputs, targets[part].to(theta.device)))
     return torch.cat(found)
 

@@ -17,12 +17,11 @@ from torch import Tensor
 from basins import streams
 from basins.losses import is_correct, per_example_loss
 from basins.models.functional import Network
-from basins.rays.landscapes import chunks
+from basins.models.passes import chunks, examples_together
 
 Array = NDArray[np.float64]
 Bound = float | Tensor
 
-CHUNK = 1024  # examples of one pass, whose activations are kept for the gradient
 STEPS = 20
 REACH = 2.5  # epsilons that all steps of PGD are long: across the ball, with some to spare
 ROUNDING = 1e-5  # by which inputs may be beyond bounds that were standardized with them
@@ -83,7 +82,7 @@ def fgsm_accuracy(
     minima: Tensor,
     examples: Examples,
     epsilons: Sequence[float],
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Array:
     """Return the accuracy at inputs moved one step up the loss's gradient.
 
@@ -104,7 +103,7 @@ def fgsm_accuracy(
     epsilons
         Largest change of any number of an input, at least 0.
     chunk
-        Most examples of one pass, which bounds memory.
+        Most examples of one pass; by default as many as `basins.device.pass_room` holds.
 
     Returns
     -------
@@ -146,7 +145,7 @@ def pgd_accuracy(
     *names: streams.Name,
     steps: int = STEPS,
     restarts: int = 1,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Array:
     """Return the accuracy under projected gradient ascent in the inputs.
 
@@ -261,7 +260,7 @@ def _accuracies(
     minima: Tensor,
     examples: Examples,
     num_epsilons: int,
-    chunk: int,
+    chunk: int | None,
     attack: Callable[[_Part], list[Tensor]],
 ) -> Array:
     """Return the accuracies of all minima from an attack on a run of examples."""
@@ -270,11 +269,14 @@ def _accuracies(
             f"minima: their shape must be ({network.num_parameters},) or "
             f"(k, {network.num_parameters}), not {tuple(minima.shape)}"
         )
-    if chunk < 1:
+    if chunk is not None and chunk < 1:
         raise ValueError(f"chunk: it must be at least 1, not {chunk}")
     network.to(minima.device, minima.dtype)
     low, high = (torch.as_tensor(bound).to(minima) for bound in (examples.low, examples.high))
     rows = minima.detach().view(-1, network.num_parameters)
+    if chunk is None:
+        one = examples.inputs[:1].to(minima)
+        chunk = examples_together(network, rows[:1], one, with_gradient=True)
     correct = np.zeros((len(rows), num_epsilons))
     for run in chunks(len(examples.inputs), chunk):
         inputs = examples.inputs[run].to(minima)

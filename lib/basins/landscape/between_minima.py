@@ -1,15 +1,14 @@
 """What lies between minima of one architecture: other answers, and barriers on straight lines."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from basins.landscape.along_curves import barrier, losses_along
 from basins.models.functional import Network
-from basins.rays.landscapes import chunks
+from basins.models.passes import outputs_in_runs
 from basins.rays.numba_path import NumbaEvaluator
-from basins.rays.torch_path import CHUNK, TorchEvaluator
+from basins.rays.torch_path import TorchEvaluator
 from basins.study.curves import LINE, evenly_spread
 
 Array = NDArray[np.float64]
@@ -29,13 +28,11 @@ def predicted_classes(network: Network, thetas: Tensor, inputs: Tensor) -> NDArr
     """
     network.to(inputs.device, inputs.dtype)
     found = []
-    with torch.no_grad():
-        for theta in thetas:
-            parts = [network.apply(theta, inputs[part]) for part in chunks(len(inputs), CHUNK)]
-            outputs = torch.cat(parts)
-            is_lead = outputs.ndim == 1 or outputs.shape[-1] == 1
-            answers = outputs.reshape(-1) > 0 if is_lead else outputs.argmax(-1)
-            found.append(answers.cpu().numpy().astype(np.int64))
+    for theta in thetas:
+        outputs = outputs_in_runs(network, theta, inputs)
+        is_lead = outputs.ndim == 1 or outputs.shape[-1] == 1
+        answers = outputs.reshape(-1) > 0 if is_lead else outputs.argmax(-1)
+        found.append(answers.cpu().numpy().astype(np.int64))
     return np.stack(found)
 
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from basins.models.functional import Network
+from basins.models.passes import outputs_in_runs
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,6 @@ def class_lead(network: Network, theta: Tensor, x: Array, y: Array) -> Array:
         The difference of two outputs, or the one output, shape (len(y), len(x)).
     """
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    with torch.no_grad():
-        outputs = network.apply(theta, torch.from_numpy(grid).to(theta))
+    outputs = outputs_in_runs(network, theta, torch.from_numpy(grid).to(theta))
     lead = outputs[:, -1] - outputs[:, 0] if outputs.shape[1] > 1 else outputs[:, 0]
     return lead.double().cpu().numpy().reshape(len(y), len(x))

@@ -9,14 +9,13 @@ from basins.cube.distinct_table import distinct_axes, num_bytes
 from basins.cube.flatness_table import FLATNESS_BY_MEASURE
 from basins.cube.spectrum_table import NODE, SPECTRUM_BY_MEASURE
 from basins.cube.variable import MINIMUM, Variable
-from basins.device import MAX_BYTES, rays_together
+from basins.device import GRADIENT_PASS_BYTES, PASS_BYTES, rays_together
 from basins.figures import explorer_room as room
 from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
 from basins.flatness.of_minima import num_nodes
 from basins.plan import cell_cost, cost, networks
-from basins.rays.torch_path import CHUNK
 from basins.study import jobs
 from basins.study.controls import of_size, trained_on
 from basins.study.curves import TRAINED
@@ -24,7 +23,7 @@ from basins.study.recipes import kept_epochs, points_placed
 from basins.study.schema import Study
 from basins.training import schedules
 from basins.training.lbfgs import HISTORY
-from basins.training.objective import is_misled
+from basins.training.objective import is_misled, is_weighted
 from basins.volume.au2001subset import KEPT_CHAINS, MOST_CHAINS, POPULATIONS
 from basins.volume.curves import NUM_UNIFORMS
 from basins.volume.integration import MAX_KEPT
@@ -87,8 +86,9 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             for (part, n), count in zip(parts, counts, strict=True)
         )
         subset = seeds * max(counts) * example
-        graph = seeds * batch * 4 * 3 * network.numbers
-        tests = seeds * min(facts.num_test, CHUNK) * 4 * 3 * network.widest
+        is_torch = not network.is_compiled or any(is_weighted(part) for part, _ in parts)
+        graph = _pass_bytes(network, seeds, batch, True, seeds) if is_torch else 0.0
+        tests = _pass_bytes(network, seeds, facts.num_test, least=seeds)
         memory = max(2 * HISTORY if part.optimizer == "lbfgs" else 0 for part, _ in parts)
         state = (10 + memory) * seeds * 4 * network.num_parameters
         # A compiled network's batch is held once more, block after block.
@@ -106,26 +106,28 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
         return data + held + blocks + max(graph, tests) + state
     if verb == "boundaries":
         points = study.measure.boundaries.points if study.measure.boundaries else 0
-        return data + 4.0 * points**2 * (seeds + 3 * network.widest + network.numbers)
+        # A grid of two numbers and their outputs, both once more in double precision.
+        return data + 4.0 * points**2 * (seeds + 9) + _pass_bytes(network, 1, points**2)
     subset = study.landscape_sizes[-1] * example
     if verb == "estimate":
         n = network.num_parameters
         asked, hessian = cost.points_asked(study, n)
         # Draws are kept for shapes and for lines of sight as long as there is room.
         drawn = NUM_CHAINS * n * 12 + min(asked * n, MAX_SEEN + 4 * MAX_KEPT)
-        passes = NUM_CHAINS * (8 * n + 12 * min(CHUNK, study.landscape_sizes[-1]) * network.widest)
+        passes = _pass_bytes(network, NUM_CHAINS, study.landscape_sizes[-1], with_gradient=True)
         matrices = 4 * n**2 if hessian else 0
-        return data + subset + 8.0 * (drawn + matrices) + min(passes, 2 * MAX_BYTES)
+        return data + subset + 8.0 * (drawn + matrices) + passes
     if verb == "flatness":
-        n, size = network.num_parameters, study.landscape_sizes[-1]
+        n = network.num_parameters
         cells = seeds * len(study.landscape_sizes)
         bases = min(BASES_BYTES, 8 * cells * n * min(n, KRYLOV_STEPS))
         vectors = 8 * n * max(study.measure.flatness_options.num_products, SUBSPACE)
         spectra = 8 * n * min(n, 2 * study.measure.flatness_options.num_probes * KRYLOV_STEPS)
         # Examples twice in float64 and those of the test beside them, for losses and for curvature.
         examples = 4 * seeds * (subset + example * facts.num_test)
-        passes = 24 * min(CHUNK, size) * network.widest * 64
-        return data + subset + examples + bases + vectors + spectra + min(passes, 2 * MAX_BYTES)
+        # A product of the Hessian with a direction or, of large networks, of an example.
+        passes = max(GRADIENT_PASS_BYTES, 8 * (network.held.of_product + 4 * n))
+        return data + subset + examples + bases + vectors + spectra + passes
     kept = 8.0 * seeds * radii * 4 if verb == "rays" else result_bytes(study, job, verb)
     return _rays_bytes(study, network, facts, seeds) + kept
 
@@ -142,9 +144,24 @@ def _rays_bytes(
     # A compiled network holds its examples once more, and a first layer's sums of every ray.
     directions = batch * 8 * 4 * network.num_parameters + 4 * outputs * size * (batch + together)
     subset *= together * (2 if network.is_compiled else 1)
-    chunk = min(CHUNK, size)
-    points = batch * (2 * 4 * network.num_parameters + 12 * chunk * network.widest)
-    return 2.25 * facts.num_bytes + subset + directions + min(points, 2 * MAX_BYTES)
+    return 2.25 * facts.num_bytes + subset + directions + _pass_bytes(network, batch, size)
+
+
+def _pass_bytes(
+    network: networks.NetworkCost,
+    points: int,
+    examples: int,
+    with_gradient: bool = False,
+    least: int = 1,
+) -> float:
+    """Return what a pass over points and examples holds: all, or what of it has room.
+
+    `least` is how many points are in one pass whatever they take.
+    """
+    example = 4.0 * network.held.alive(with_gradient)
+    point = 2 * 4.0 * network.num_parameters
+    room = GRADIENT_PASS_BYTES if with_gradient else PASS_BYTES
+    return min(points * (point + examples * example), max(room, least * (point + example)))
 
 
 def result_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:

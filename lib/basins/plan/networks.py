@@ -15,6 +15,7 @@ from basins.losses import num_outputs
 from basins.models.functional import Network, build
 from basins.models.linear_start import linear_start
 from basins.models.mlp import layer_widths
+from basins.models.passes import Activations, activations
 from basins.rays.torch_path import is_kept
 from basins.study import jobs
 from basins.study.resolve import dataset_entry
@@ -64,6 +65,8 @@ class NetworkCost:
         Whether it is a network that compiled code runs on a CPU.
     hidden_inputs
         Inputs of every hidden layer, biases included, where it is; none where it is not.
+    waiting
+        Activations that a gradient is made from.
     """
 
     num_parameters: int
@@ -75,6 +78,12 @@ class NetworkCost:
     first: FirstLayer | None = None
     is_compiled: bool = False
     hidden_inputs: tuple[int, ...] = ()
+    waiting: int = 0
+
+    @property
+    def held(self) -> Activations:
+        """What a pass holds for one example."""
+        return Activations(self.widest, self.waiting)
 
     def kept(self, size: int) -> FirstLayer:
         """Return the first layer whose outputs are kept with a largest landscape of `size`."""
@@ -131,12 +140,10 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
     (8, 6, 0)
     """
     counts = {"linear": 0, "convolution": 0, "numbers": 0, "layers": 0}
-    widest = [math.prod(input_shape)]
 
     def watch(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         counts["layers"] += 1
         counts["numbers"] += output.numel()
-        widest.append(output.numel())
         if isinstance(layer, nn.Linear):
             counts["linear"] += output.numel() * layer.in_features
         elif isinstance(layer, nn.modules.conv._ConvNd):
@@ -153,6 +160,7 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
             hook.remove()
     network = Network(module)
     example = torch.zeros(1, *input_shape)
+    held = activations(network, network.theta, example)
     start = linear_start(network, network.theta, example)
     first = None
     if start is not None and start.is_worth_keeping:
@@ -173,10 +181,11 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
         linear=counts["linear"],
         convolution=counts["convolution"],
         numbers=counts["numbers"],
-        widest=max(widest),
+        widest=held.widest,
         first=first,
         is_compiled=widths is not None,
         hidden_inputs=tuple(fan_in + 1 for fan_in in (widths or [])[:-2]),
+        waiting=held.kept,
     )
 
 

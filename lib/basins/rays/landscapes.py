@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from basins.losses import LossFunction, per_example_loss
+from basins.models.passes import chunks
+
+SHORTEST = 16  # examples of a run, if there are as many; fewer take longer each
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,9 @@ class Landscapes:
         return Landscapes(inputs, self.targets.to(device=device), self.sizes, self.loss)
 
 
-def chunks(num_examples: int, chunk: int, first: int = 0) -> Iterator[slice]:
-    """Cut the first `num_examples` examples, from `first` on, into runs of at most `chunk`."""
-    for start in range(first, num_examples, chunk):
-        yield slice(start, min(start + chunk, num_examples))
-
-
 def growing_chunks(num_examples: int, chunk: int) -> Iterator[slice]:
     """Cut as `chunks` does, but into short runs at first, after which many points are settled."""
-    start, size = 0, max(1, chunk // 16)
+    start, size = 0, max(min(chunk, SHORTEST), chunk // 16)
     while start < num_examples:
         yield slice(start, min(start + size, num_examples))
         start, size = start + size, min(4 * size, chunk)

@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import grad, vjp, vmap
 
+from basins import device as devices
 from basins.models.functional import Network
-from basins.rays.landscapes import Landscapes, chunks
+from basins.models.passes import activations, chunks
+from basins.rays.landscapes import Landscapes
 from basins.rays.numba_path import NumbaEvaluator, is_understood
-from basins.rays.torch_path import CHUNK, widest_activation
+from basins.rays.torch_path import CHUNK
 from basins.threads import share_out
+
+LEAST_TOGETHER = 4  # directions in one pass, if there are as many; fewer take longer each
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -131,19 +135,24 @@ class CurvatureProducts:
     landscapes
         The examples.
     max_bytes
-        Bound on the activations alive at once.
+        Bound on the activations alive at once; by default what `basins.device.pass_room` gives.
     """
 
     def __init__(
-        self, network: Network, theta: Tensor, landscapes: Landscapes, max_bytes: int = 2**28
+        self,
+        network: Network,
+        theta: Tensor,
+        landscapes: Landscapes,
+        max_bytes: int | None = None,
     ) -> None:
         # A copy, so that the network's own buffers keep their precision.
         self.network = Network(copy.deepcopy(network.module)).to(theta.device, torch.float64)
         self.theta = theta.double()
         self.landscapes = replace(landscapes).to(theta.device, torch.float64)
-        width = widest_activation(self.network.module, self.landscapes.inputs[:1])
-        self._chunk = max(1, min(CHUNK, max_bytes // (8 * 8 * width)))
-        self._rows = max(1, max_bytes // (8 * (8 * width * self._chunk + 4 * theta.numel())))
+        room = max_bytes or devices.pass_room(theta.device, with_gradient=True)
+        each = activations(self.network, self.theta, self.landscapes.inputs).of_product
+        self._chunk = max(1, min(CHUNK, room // (LEAST_TOGETHER * 8 * each)))
+        self._rows = max(1, room // (8 * (each * self._chunk + 4 * theta.numel())))
 
     def hessian(self, directions: Array, landscape: int = -1) -> Array:
         """Return H v for rows v, shape (k, n): the gradient of the gradient's part along v.

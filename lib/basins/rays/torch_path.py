@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from basins import device as devices
 from basins.directions.on_gpu import Steps
@@ -15,9 +15,10 @@ from basins.models.cnn import stack_of
 from basins.models.functional import Network, is_batched, over_rows
 from basins.models.linear_start import linear_start
 from basins.models.mlp import layer_widths
+from basins.models.passes import ALIVE, activations, chunks
 from basins.rays.convolutional_layers import outputs_of
 from basins.rays.dense_layers import example_losses
-from basins.rays.landscapes import Landscapes, chunks, prefix_means
+from basins.rays.landscapes import Landscapes, prefix_means
 from basins.rays.solve import Evaluate
 from basins.rays.torch_rays import Kept, RaysTogether, most_of, moved, sent
 
@@ -27,7 +28,7 @@ Rows = NDArray[np.int64]
 # (parameters (B, n), inputs, targets) -> losses (B, examples)
 Losses = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-CHUNK = 2048  # examples of one pass; larger gains nothing on a CPU
+CHUNK = 2048  # examples of one pass; more gain nothing on a CPU
 GPU_CHUNK = 16384  # of those behind a kept first layer, where a launch lasts as long as 2,048 do
 LEAST_TOGETHER = 4  # rays whose first layer's outputs must fit, or they are made anew every time
 
@@ -50,8 +51,8 @@ class TorchEvaluator:
     landscapes
         The examples.
     max_bytes
-        Bound on the activations and perturbed parameters alive at once, and another on the rays;
-        by default what `basins.device.room` gives.
+        Bound on the activations and perturbed parameters of a pass, and another on the rays; by
+        default what `basins.device.pass_room` and `basins.device.room` give.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class TorchEvaluator:
         self.landscapes = landscapes.to(theta.device, theta.dtype)
         room, self._most_together = devices.room(theta.device)
         self.max_bytes = max_bytes or room
+        self._pass_bytes = max_bytes or devices.pass_room(theta.device)
+        self._gradient_bytes = max_bytes or devices.pass_room(theta.device, with_gradient=True)
         loss = self.landscapes.loss_function
 
         def losses(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -76,8 +79,8 @@ class TorchEvaluator:
         in_one = self._has_rules and is_batched(network.module, theta.device)
         self.losses_of_points: Losses = over_rows(losses, in_dims, in_one)
         self._pass = self._compiled_pass() or self.losses_of_points
-        self._width = widest_activation(network.module, self.landscapes.inputs[:1])
-        self.chunk, self.points_together = self._batch(CHUNK, self._width)
+        self._held = activations(network, theta, self.landscapes.inputs)
+        self.chunk, self.points_together = self._batch(CHUNK, self._held.alive())
 
     def _compiled_pass(self) -> Losses | None:
         """Return what gives losses, and no gradients, of a plain convolutional network on a GPU."""
@@ -94,16 +97,14 @@ class TorchEvaluator:
 
         return losses
 
-    def _batch(self, most: int, width: int) -> tuple[int, int]:
+    def _batch(self, most: int, alive: int, with_gradient: bool = False) -> tuple[int, int]:
         """Return how many examples, at most so many, and how many points one pass is over.
 
-        `width` is the most numbers that an activation holds for one example.
+        `alive` is how many numbers are alive at once for one example.
         """
-        # An activation, its nonlinearity and the next layer's input are alive together.
-        example_bytes = 3 * width * self.theta.element_size()
-        chunk = max(1, min(most, self.max_bytes // (2 * example_bytes)))
-        point_bytes = 2 * self.theta.numel() * self.theta.element_size() + chunk * example_bytes
-        return chunk, max(1, self.max_bytes // point_bytes)
+        size = self.theta.element_size()
+        room = self._gradient_bytes if with_gradient else self._pass_bytes
+        return pass_sizes(room, most, alive * size, 2 * self.theta.numel() * size)
 
     def _can_batch(self, batched: Losses) -> bool:
         """Tell whether every module has a batching rule; recurrent ones, say, have none."""
@@ -242,7 +243,8 @@ class TorchEvaluator:
         widths = layer_widths(self.network.module) if self.landscapes.is_of_classes else None
         chunk, points = self.chunk, self.points_together
         if self.theta.device.type == "cuda":
-            chunk, points = self._batch(GPU_CHUNK, max(widths[1:]) if widths else self._width)
+            behind = ALIVE * max(widths[1:]) if widths else self._held.alive()
+            chunk, points = self._batch(GPU_CHUNK, behind)
         return Kept(start, self.theta, self.landscapes, chunk, points, widths)
 
     def gradients(self, steps: Array, landscape: int = -1) -> Array:
@@ -263,13 +265,12 @@ class TorchEvaluator:
         result = np.empty(steps.shape)
         inputs, targets = self.landscapes.inputs, self.landscapes.targets
         count = self.landscapes.sizes[landscape]
-        # What the backward pass keeps is about as much again as the forward pass needs.
-        size = max(1, self.points_together // 2)
-        for start in range(0, len(steps), size):
-            rows = slice(start, start + size)
+        chunk, together = self._batch(CHUNK, self._held.alive(with_gradient=True), True)
+        for start in range(0, len(steps), together):
+            rows = slice(start, start + together)
             points = (self.theta + torch.from_numpy(steps[rows]).to(self.theta)).requires_grad_()
             total = torch.zeros_like(points)
-            for part in chunks(count, self.chunk):
+            for part in chunks(count, chunk):
                 losses = self.losses_of_points(points, inputs[part], targets[part])
                 total += torch.autograd.grad(losses.sum(), points)[0]
             result[rows] = (total.double() / count).cpu().numpy()
@@ -281,19 +282,13 @@ def is_kept(num_bytes: int, max_bytes: int = devices.MAX_BYTES) -> bool:
     return LEAST_TOGETHER * num_bytes <= max_bytes
 
 
-def widest_activation(module: nn.Module, inputs: Tensor) -> int:
-    """Return the most numbers that any layer holds for one example, inputs included."""
-    sizes = [inputs[0].numel()]
+def pass_sizes(room: int, most: int, example_bytes: int, point_bytes: int) -> tuple[int, int]:
+    """Return how many examples, at most so many, and how many points one pass is over.
 
-    def record(_module: nn.Module, _inputs: object, outputs: object) -> None:
-        if isinstance(outputs, Tensor):
-            sizes.append(outputs.numel())
-
-    hooks = [layer.register_forward_hook(record) for layer in module.modules()]
-    try:
-        with torch.no_grad():
-            module(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return max(sizes)
+    Examples
+    --------
+    >>> pass_sizes(room=1000, most=2048, example_bytes=10, point_bytes=100)
+    (50, 1)
+    """
+    chunk = max(1, min(most, room // (2 * example_bytes)))
+    return chunk, max(1, room // (point_bytes + chunk * example_bytes))

@@ -18,8 +18,9 @@ from basins import device as devices
 from basins.directions.on_gpu import Steps
 from basins.models.functional import is_batched, over_rows
 from basins.models.linear_start import LinearStart
+from basins.models.passes import chunks
 from basins.rays import dense_layers
-from basins.rays.landscapes import Landscapes, chunks, prefix_means
+from basins.rays.landscapes import Landscapes, prefix_means
 from basins.rays.launches import blend
 
 Array = NDArray[np.float64]

@@ -4,12 +4,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import grad
 
-from basins.losses import LossFunction, is_correct, per_example_loss
+from basins.losses import is_correct, per_example_loss
 from basins.models.functional import Network, is_batched, over_rows
-
-CHUNK = 8192  # examples of one forward pass
+from basins.models.passes import chunks, examples_together
+from basins.training.gradients import gradients_of
 
 
 def ends_of(
@@ -27,13 +26,13 @@ def ends_of(
     test_loss, test_accuracy = evaluate(
         network, loss_kind, theta, test_inputs.expand(*shared), test_targets.expand(len(theta), -1)
     )
-    gradient_norm = _gradient_norm(network, per_example_loss(loss_kind), theta, inputs, targets)
+    gradient, _ = gradients_of(network, loss_kind, inputs, targets)(theta, None)
     found = {
         "train_loss": train_loss,
         "test_loss": test_loss,
         "train_accuracy": train_accuracy,
         "test_accuracy": test_accuracy,
-        "gradient_norm": gradient_norm,
+        "gradient_norm": gradient.double().norm(dim=1),
         "weight_norm": theta.double().norm(dim=1),
     }
     return {name: values.cpu().numpy() for name, values in found.items()}
@@ -62,24 +61,9 @@ def evaluate(
 
     sums = over_rows(chunk_sums, (0, 0, 0), is_batched(network.module, theta.device))
     totals = torch.zeros(2, len(theta), dtype=torch.float64, device=theta.device)
+    together = examples_together(network, theta, inputs[0])
     with torch.no_grad():
-        for start in range(0, targets.shape[1], CHUNK):
-            part = slice(start, start + CHUNK)
-            totals += torch.stack(sums(theta, inputs[:, part], targets[:, part]))
+        for run in chunks(targets.shape[1], together):
+            totals += torch.stack(sums(theta, inputs[:, run], targets[:, run]))
     mean = totals / targets.shape[1]
     return mean[0], mean[1]
-
-
-def _gradient_norm(
-    network: Network, loss: LossFunction, theta: Tensor, inputs: Tensor, targets: Tensor
-) -> Tensor:
-    def chunk_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        return loss(network.apply(theta, inputs), targets).sum()
-
-    gradients = over_rows(grad(chunk_loss), (0, 0, 0), is_batched(network.module, theta.device))
-    total = torch.zeros_like(theta, dtype=torch.float64)
-    for start in range(0, targets.shape[1], CHUNK):
-        part = slice(start, start + CHUNK)
-        total += gradients(theta, inputs[:, part], targets[:, part])
-    norm: Tensor = (total / targets.shape[1]).norm(dim=1)
-    return norm

@@ -8,6 +8,7 @@ over a batch of m examples. The last layer takes a plain gradient step.
 """
 
 import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.func import vmap
 
 from basins.models.functional import Network
 from basins.models.mlp import layer_widths
+from basins.models.passes import chunks, examples_together
 
 
 def direction(
@@ -43,27 +45,47 @@ def direction(
         raise ValueError(
             "optimizer: proxprop is for fully connected networks with rectified layers"
         )
-    layers = list(itertools.pairwise(widths))
+    layers = list(_layers(widths))
+    hidden = layers[:-1]
 
-    def of_seed(theta: Tensor, gradient: Tensor, inputs: Tensor) -> Tensor:
-        x, parts, start = inputs.flatten(1), [], 0
-        for index, (fan_in, fan_out) in enumerate(layers):
-            size = fan_out * fan_in
-            weight = theta[start : start + size].view(fan_out, fan_in)
-            bias = theta[start + size : start + size + fan_out]
-            slopes = gradient[start : start + size + fan_out]
-            if index < len(layers) - 1:
-                rows = torch.cat([slopes[:size].view(fan_out, fan_in), slopes[size:, None]], dim=1)
-                seen = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
-                # In float64: inputs that are alike make it nearly singular.
-                seen = seen.double()
-                matrix = seen.T @ seen / len(x) + torch.eye(fan_in + 1).to(seen) / proximity
-                moved = torch.linalg.solve(matrix, rows.double().T).T.to(x)
-                slopes = torch.cat([moved[:, :-1].flatten(), moved[:, -1]])
-                x = nn.functional.relu(nn.functional.linear(x, weight, bias))
-            parts.append(slopes)
-            start += size + fan_out
-        return torch.cat(parts)
+    def products(theta: Tensor, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return A A^T of every hidden layer, in float64: alike inputs make it nearly singular."""
+        x, found = inputs.flatten(1), []
+        for weights, biases, shape in hidden:
+            seen = torch.cat([x, torch.ones_like(x[:, :1])], dim=1).double()
+            found.append(seen.T @ seen)
+            x = nn.functional.relu(
+                nn.functional.linear(x, theta[weights].view(shape), theta[biases])
+            )
+        return tuple(found)
 
-    found: Tensor = vmap(of_seed)(theta, gradient, inputs)
-    return found
+    def solved(gradient: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
+        parts = []
+        for matrix, (weights, biases, shape) in zip(matrices, hidden, strict=True):
+            rows = torch.cat([gradient[weights].view(shape), gradient[biases, None]], dim=1)
+            moved = torch.linalg.solve(matrix, rows.double().T).T.to(gradient)
+            parts += [moved[:, :-1].flatten(), moved[:, -1]]
+        weights, biases, _ = layers[-1]
+        return torch.cat([*parts, gradient[weights], gradient[biases]])
+
+    count = inputs.shape[1]
+    totals: tuple[Tensor, ...] = ()
+    # Twice: a layer's inputs are held in double precision, too.
+    for run in chunks(count, max(1, examples_together(network, theta, inputs[0]) // 2)):
+        found = vmap(products)(theta, inputs[:, run])
+        totals = tuple(map(torch.add, totals, found)) if totals else found
+    eyes = (torch.eye(total.shape[-1]).to(total) for total in totals)
+    matrices = tuple(
+        total / count + eye / proximity for total, eye in zip(totals, eyes, strict=True)
+    )
+    result: Tensor = vmap(solved)(gradient, matrices)
+    return result
+
+
+def _layers(widths: list[int]) -> Iterator[tuple[slice, slice, tuple[int, int]]]:
+    """Yield where the weights and biases of each layer are, and the shape of the weights."""
+    stop = 0
+    for fan_in, fan_out in itertools.pairwise(widths):
+        start, middle = stop, stop + fan_out * fan_in
+        stop = middle + fan_out
+        yield slice(start, middle), slice(middle, stop), (fan_out, fan_in)

@@ -1,6 +1,7 @@
 """Gradients of every seed's own loss: compiled where the network is understood, else by torch."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from basins.models.functional import Network, is_batched, over_rows
 from basins.models.mlp import layer_widths
 from basins.models.mlp_gradients import gradient_room, sum_gradient
 from basins.models.mlp_kernels import KINDS, Numbers, Problem, block_edges, blocked
+from basins.models.passes import chunks, examples_together
 from basins.threads import share_out
 from basins.training.objective import Objective
 
@@ -41,7 +43,10 @@ def gradients_of(network: Network, loss: str, inputs: Tensor, targets: Tensor) -
 
 
 def torch_gradients(network: Network, loss: str, inputs: Tensor, targets: Tensor) -> Gradients:
-    """Return what `gradients_of` does for any network on any device, in one batch if that pays."""
+    """Return what `gradients_of` does for any network on any device.
+
+    All seeds in one batch if that pays, and as many examples at once as memory has room for.
+    """
     of_example = per_example_loss(loss)
 
     def batch_loss(theta: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -53,17 +58,49 @@ def torch_gradients(network: Network, loss: str, inputs: Tensor, targets: Tensor
 def _of_batches(
     network: Network, batch_loss: Callable[..., Tensor], *examples: Tensor
 ) -> Gradients:
-    """Return the gradients of a loss of one seed's parameters and batch, shapes (seeds, m, ...)."""
+    """Return the gradients of a batch's mean loss, of one seed's parameters and examples.
+
+    Parameters
+    ----------
+    network
+        The architecture.
+    batch_loss
+        (parameters (n,), examples) -> their mean loss.
+    examples
+        Each seed's own, inputs first, shapes (seeds, m, ...).
+    """
     device = examples[0].device
     of_all = over_rows(
         grad_and_value(batch_loss), (0,) * (1 + len(examples)), is_batched(network.module, device)
     )
     rows = torch.arange(len(examples[0]), device=device).unsqueeze(1)
 
+    @functools.cache
+    def most(dtype: torch.dtype, num_seeds: int) -> int:
+        like = torch.zeros(num_seeds, network.num_parameters, dtype=dtype, device=device)
+        return examples_together(network, like, examples[0][0], with_gradient=True)
+
     def gradients(theta: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
-        batch = examples if chosen is None else tuple(one[rows, chosen] for one in examples)
-        found, losses = of_all(theta, *batch)
-        return found, losses
+        def of_run(run: slice) -> tuple[Tensor, Tensor]:
+            if chosen is None:
+                found, losses = of_all(theta, *(one[:, run] for one in examples))
+            else:
+                found, losses = of_all(theta, *(one[rows, chosen[:, run]] for one in examples))
+            return found, losses
+
+        count = examples[0].shape[1] if chosen is None else chosen.shape[1]
+        num_runs = math.ceil(count / most(theta.dtype, len(theta)))
+        if num_runs == 1:
+            return of_run(slice(count))
+        total = torch.zeros_like(theta, dtype=torch.float64)
+        losses = total.new_zeros(len(theta))
+        # Of one length, or nearly: a short one at the end would be for nothing.
+        for run in chunks(count, math.ceil(count / num_runs)):
+            slopes, means = of_run(run)
+            share = (run.stop - run.start) / count
+            total.add_(slopes, alpha=share)
+            losses.add_(means, alpha=share)
+        return total.to(theta.dtype), losses
 
     return gradients
 

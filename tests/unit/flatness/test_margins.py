@@ -54,7 +54,7 @@ def test_margin_is_positive_where_the_class_is_right(classes, loss, seed):
     assert torch.equal(margins(outputs, targets) > 0, is_correct(loss, outputs, targets))
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 40, 100])
+@pytest.mark.parametrize("chunk", [1, 7, 40, 100, None])
 def test_margins_of_a_network_are_those_of_its_outputs(chunk, seed):
     torch.manual_seed(seed)
     network = Network(nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)))

@@ -125,7 +125,7 @@ def plain_attack(network, theta, x, y, loss, epsilon, low, high, starts, steps):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", "binary_cross_entropy"])
-@pytest.mark.parametrize("chunk", [5, 100])
+@pytest.mark.parametrize("chunk", [5, 100, None])
 def test_pgd_is_what_it_is_one_example_after_another(loss, chunk, seed):
     network, thetas, inputs, targets = nonlinear(seed, loss)
     low = inputs.amin((0, 2, 3)).view(2, 1, 1)
@@ -150,7 +150,7 @@ def test_pgd_is_what_it_is_one_example_after_another(loss, chunk, seed):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("chunk", [5, 100])
+@pytest.mark.parametrize("chunk", [5, 100, None])
 def test_fgsm_is_one_step_up_the_gradient(chunk, seed):
     network, thetas, inputs, targets = nonlinear(seed)
     examples = Examples(inputs, targets, "cross_entropy")

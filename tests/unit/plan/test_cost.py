@@ -191,3 +191,16 @@ def test_training_holds_the_largest_batch_and_augmented_examples():
 
     assert held(grows) == held({"batch_size": 200}) > held({})
     assert held({"augmentation": {"flip": True}}) == held({}) + 2 * 200 * 64 * 4
+
+
+def test_training_holds_its_examples_and_no_more_than_one_run_of_them():
+    def held(size, model):
+        recipes = {"one": STUDY["recipes"]["adam"] | {"batch_size": "full"}}
+        keys = {"datasets": ["mnist"], "models": [model], "train_sizes": [size]}
+        study = parse_study(STUDY | {"recipes": recipes} | keys, "study")
+        return memory.peak_bytes(study, jobs.expand(study)[0], "train")
+
+    # Of both seeds; compiled networks have their batch once more.
+    examples = 2 * 30_000 * 784 * 4
+    assert held(60_000, "cnn-small") - held(30_000, "cnn-small") == examples
+    assert held(60_000, "mlp-64") - held(30_000, "mlp-64") == 2 * examples

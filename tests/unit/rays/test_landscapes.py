@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from basins.losses import squared_error
-from basins.rays.landscapes import Landscapes, chunks, growing_chunks, prefix_means
+from basins.models.passes import chunks
+from basins.rays.landscapes import SHORTEST, Landscapes, growing_chunks, prefix_means
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 4, 100])
@@ -50,7 +51,7 @@ def test_points_above_their_sums_are_asked_for_no_more(seed, chunk):
     finished = whole * sizes <= most.numpy()[:, None]
     np.testing.assert_allclose(means[finished], whole[finished], rtol=1e-12)
     assert seen[4] == 90
-    assert seen[1] == min(chunk, max(1, chunk // 16))
+    assert seen[1] == min(chunk, SHORTEST)
 
 
 def test_growing_chunks_cover_all_examples_once():

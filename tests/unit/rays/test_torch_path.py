@@ -7,7 +7,7 @@ from basins.models.functional import Network, build
 from basins.rays.evaluators import along_all
 from basins.rays.landscapes import Landscapes
 from basins.rays.slow_path import SlowEvaluator
-from basins.rays.torch_path import TorchEvaluator, widest_activation
+from basins.rays.torch_path import TorchEvaluator
 from basins.rays.torch_rays import RaysTogether
 
 CASES = {
@@ -169,9 +169,3 @@ def test_radius_zero_is_the_minimum_itself(seed):
     )
     np.testing.assert_allclose(losses[0], [own[:size].mean() for size in SIZES], rtol=1e-12)
     np.testing.assert_allclose(losses, losses[[0, 0, 0]], rtol=1e-12)
-
-
-def test_widest_activation_counts_one_example():
-    inputs = torch.zeros(1, 1, 8, 8)
-    assert widest_activation(build("cnn-small", (1, 8, 8), 2, 0), inputs) == 32 * 8 * 8
-    assert widest_activation(nn.Linear(20, 3), torch.zeros(1, 20)) == 20

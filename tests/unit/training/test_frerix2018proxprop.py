@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from basins.models.functional import Network, build
+from basins.models.passes import ALIVE, examples_together
 from basins.study.recipe_keys import Recipe
 from basins.training.frerix2018proxprop import direction
 from basins.training.gradients import torch_gradients
@@ -57,6 +58,28 @@ def test_hidden_layers_take_the_proximal_step(seed):
             x = torch.relu(x @ w.T + theta[0, bias.start : bias.stop])
     last = slice(blocks[4].start, None)
     assert torch.equal(found[last], gradient[0, last])
+
+
+def test_steps_from_runs_of_examples_are_those_of_all_at_once(seed, monkeypatch):
+    random = torch.Generator().manual_seed(seed)
+    network = Network(build("mlp-5-4", (3,), 2, seed).double())
+    theta = torch.randn(2, network.num_parameters, generator=random, dtype=torch.float64)
+    gradient = torch.randn(2, network.num_parameters, generator=random, dtype=torch.float64)
+    inputs = torch.randn(2, 23, 3, generator=random, dtype=torch.float64)
+    whole = direction(network, theta, gradient, inputs, 0.7)
+    monkeypatch.setattr("basins.device.PASS_BYTES", 10 * 2 * 8 * ALIVE * 5)
+    assert examples_together(network, theta, inputs[0]) == 10
+    torch.testing.assert_close(
+        direction(network, theta, gradient, inputs, 0.7), whole, rtol=1e-9, atol=1e-10
+    )
+
+
+def test_without_hidden_layers_it_is_the_gradient(seed):
+    network = Network(build("linear", (3,), 2, seed))
+    theta = network.theta[None]
+    gradient = torch.randn(theta.shape, generator=torch.Generator().manual_seed(seed))
+    found = direction(network, theta, gradient, torch.ones(1, 4, 3), 1.0)
+    torch.testing.assert_close(found, gradient, rtol=0, atol=0)
 
 
 def test_training_by_it_lowers_the_loss(seed):

@@ -9,16 +9,23 @@ from torch import nn
 from basins.losses import LOSSES, num_outputs
 from basins.models.functional import Network, build
 from basins.models.mlp_kernels import BLOCK
-from basins.training.gradients import compiled_gradients, gradients_of, torch_gradients
+from basins.models.passes import activations, examples_together
+from basins.training.gradients import (
+    compiled_gradients,
+    gradients_of,
+    torch_gradients,
+    weighted_gradients,
+)
+from basins.training.objective import Objective
 
 SEEDS, CLASSES, SHAPE = 3, 4, (2, 3)
 
 
-def problem(name, loss, size, seed, dtype=torch.float64):
+def problem(name, loss, size, seed, dtype=torch.float64, shape=SHAPE):
     generator = torch.Generator().manual_seed(seed)
     outputs = num_outputs(loss, CLASSES if loss != "binary_cross_entropy" else 2)
-    network = Network(build(name, SHAPE, outputs, seed).to(dtype))
-    inputs = torch.randn(SEEDS, size, *SHAPE, generator=generator, dtype=dtype)
+    network = Network(build(name, shape, outputs, seed).to(dtype))
+    inputs = torch.randn(SEEDS, size, *shape, generator=generator, dtype=dtype)
     targets = torch.randint(0, max(outputs, 2), (SEEDS, size), generator=generator)
     theta = torch.randn(SEEDS, network.num_parameters, generator=generator, dtype=dtype)
     return network, inputs, targets, theta
@@ -72,3 +79,29 @@ def test_what_is_no_number_stays_none(seed):
     gradient, loss = gradients_of(network, "cross_entropy", inputs, targets)(theta, None)
     assert torch.isfinite(loss).tolist() == [True, False, False]
     assert torch.isfinite(gradient[0]).all()
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("name", ["mlp-5", "cnn-small"])
+def test_gradients_in_many_runs_are_those_of_the_whole_batch(name, is_weighted, seed, monkeypatch):
+    network, inputs, targets, theta = problem(name, "cross_entropy", 31, seed, shape=(1, 8, 8))
+    random = torch.Generator().manual_seed(seed)
+    found = torch_gradients(network, "cross_entropy", inputs, targets)
+    if is_weighted:
+        weights = torch.rand(SEEDS, 31, generator=random, dtype=torch.float64)
+        is_reversed = torch.rand(SEEDS, 31, generator=random) < 0.3
+        objective = Objective(inputs, targets, weights, is_reversed)
+        found = weighted_gradients(network, "cross_entropy", objective)
+    chosen = torch.randint(31, (SEEDS, 23), generator=random)
+    whole = [found(theta, rows) for rows in (None, chosen)]
+    # Another function: how many examples go together is found once.
+    again = torch_gradients(network, "cross_entropy", inputs, targets)
+    if is_weighted:
+        again = weighted_gradients(network, "cross_entropy", objective)
+    like = theta if name == "mlp-5" else theta[:1]
+    each = 8 * len(like) * activations(network, theta[0], inputs[0]).alive(with_gradient=True)
+    monkeypatch.setattr("basins.device.GRADIENT_PASS_BYTES", 7 * each)
+    assert examples_together(network, theta, inputs[0], with_gradient=True) == 7
+    for rows, expected in zip((None, chosen), whole, strict=True):
+        for one, other in zip(again(theta, rows), expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from small_trainings import run_training, small_problem
 
 from basins.models.functional import Network, build, initial_parameters
+from basins.models.passes import examples_together
 from basins.study.recipe_keys import Recipe
 from basins.training import checkpoint
 from basins.training.ends import evaluate
@@ -190,7 +191,8 @@ def test_linear_regression_finds_the_least_squares_solution(seed):
 def test_evaluation_is_the_same_in_any_chunks(problem, monkeypatch):
     network, theta, inputs, targets = problem
     whole = evaluate(network, "cross_entropy", theta, inputs, targets)
-    monkeypatch.setattr("basins.training.ends.CHUNK", 7)
+    monkeypatch.setattr("basins.device.PASS_BYTES", 7 * 100 * len(theta))
+    assert 1 < examples_together(network, theta, inputs[0]) < inputs.shape[1]
     parts = evaluate(network, "cross_entropy", theta, inputs, targets)
     torch.testing.assert_close(whole[0], parts[0], rtol=1e-6, atol=0)
     assert torch.equal(whole[1], parts[1])
