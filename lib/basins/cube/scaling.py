@@ -153,6 +153,23 @@ def with_published(cube: xr.Dataset) -> xr.Dataset:
     return joined.assign(num_parameters=cube.num_parameters)
 
 
+def in_weight_space(cube: xr.Dataset, volumes: xr.Dataset) -> xr.Dataset:
+    """Return log volumes as those the same basins have where every weight has unit 1.
+
+    Coordinates stretch a basin by the product of their units (Li et al. 2018, arXiv
+    1712.09913, section 4), so ln V gains their log-determinant and errors stay. Only the unit is
+    another: directions and the distance at which basins end remain those of the coordinates.
+
+    Parameters
+    ----------
+    cube : Dataset
+        Holds ``log_det_coordinates``, in nats, a minimum each.
+    volumes : Dataset
+        The cube, or what `with_published` made of it.
+    """
+    return volumes.assign(log_volume=volumes.log_volume + cube.log_det_coordinates)
+
+
 def _fit(
     values: Array, errors: Array, log_size: Array, drawn: NDArray[np.int64], noise: Array
 ) -> Array:

@@ -6,10 +6,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from basins.cube.scaling import FIT_STATUS, LAWS, compare_laws, power_law, with_published
+from basins.cube.scaling import (
+    FIT_STATUS,
+    LAWS,
+    compare_laws,
+    in_weight_space,
+    power_law,
+    with_published,
+)
 from basins.cube.schema import TRAINING_STATUS
 
 KEYS = ("study", "model", "dataset", "recipe", "threshold", "coordinates", "estimator")
+WEIGHT = "weight"
 DIVERGED = "diverged"  # status of what every seed of diverged
 NUMBERS = ("exponent", "exponent_low", "exponent_high", "exponent_per_parameter")
 
@@ -17,38 +25,41 @@ NUMBERS = ("exponent", "exponent_low", "exponent_high", "exponent_per_parameter"
 def records(cubes: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
     """Return a record of each model, data set, recipe, threshold and estimator measured.
 
-    Published-style values stand among the estimators. Where nothing was measured there is no
-    record; where there are too few train sizes, or every seed diverged, the record says so and has
-    no number.
+    Published-style values stand among the estimators, and after volumes in a cube's coordinates the
+    same in weight space. Where nothing was measured there is no record; where there are too few
+    train sizes, or every seed diverged, the record says so and has no number.
     """
     found: list[dict[str, Any]] = []
     for cube in cubes:
         found += _diverged(cube)
         volumes = with_published(cube)
-        joined = power_law(volumes).assign(error=compare_laws(volumes))
-        names = [dim for dim in joined.exponent.dims if dim != "law"]
-        for place in np.ndindex(*(joined.sizes[dim] for dim in names)):
-            one = joined.isel(dict(zip(names, place, strict=True)))
-            status = FIT_STATUS[int(one.fit_status)]
-            if status == "not_measured":
-                continue
-            labels = {str(name): one[name].item() for name in names}
-            labels |= {
-                "study": cube.attrs["title"],
-                "coordinates": cube.volume_coordinates.item(),
-            }
-            row: dict[str, Any] = {key: labels[key] for key in KEYS}
-            row |= {name: _plain(float(one[name])) for name in NUMBERS}
-            row |= {
-                "num_sizes": int(one.num_sizes),
-                "calibrated_share": _plain(float(one.calibrated_share)),
-                "status": status,
-                "cross_validation_error": {
-                    law: _plain(float(one.error.sel(law=law))) for law in LAWS
-                },
-            }
-            found.append(row)
+        coordinates = str(cube.volume_coordinates.item())
+        found += _fitted(volumes, {"study": cube.attrs["title"], "coordinates": coordinates})
+        if coordinates != WEIGHT:
+            there = in_weight_space(cube, volumes)
+            label = f"{WEIGHT}, of {coordinates}"
+            found += _fitted(there, {"study": cube.attrs["title"], "coordinates": label})
     return found
+
+
+def _fitted(volumes: xr.Dataset, common: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a record of each fit to volumes that have the labels `common`."""
+    joined = power_law(volumes).assign(error=compare_laws(volumes))
+    names = [dim for dim in joined.exponent.dims if dim != "law"]
+    for place in np.ndindex(*(joined.sizes[dim] for dim in names)):
+        one = joined.isel(dict(zip(names, place, strict=True)))
+        status = FIT_STATUS[int(one.fit_status)]
+        if status == "not_measured":
+            continue
+        labels = common | {str(name): one[name].item() for name in names}
+        yield {
+            **{key: labels[key] for key in KEYS},
+            **{name: _plain(float(one[name])) for name in NUMBERS},
+            "num_sizes": int(one.num_sizes),
+            "calibrated_share": _plain(float(one.calibrated_share)),
+            "status": status,
+            "cross_validation_error": {law: _plain(float(one.error.sel(law=law))) for law in LAWS},
+        }
 
 
 def _diverged(cube: xr.Dataset) -> Iterator[dict[str, Any]]:
@@ -87,6 +98,9 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         yield "  ".join(texts).rstrip()
+    if any(str(row["coordinates"]).startswith(f"{WEIGHT}, of") for row in rows):
+        yield ""
+        yield "weight, of ...: the same basins' volumes where every weight has unit 1"
     statuses = {row["status"] for row in rows}
     if "too_few_sizes" in statuses:
         yield ""

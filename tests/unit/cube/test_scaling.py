@@ -19,6 +19,7 @@ from basins.cube.scaling_words import records, text
 from basins.cube.schema import TRAINING_STATUS
 
 SIZES = np.array([10, 30, 100, 300, 1000, 3000])
+GROWTH = 3.5  # nats of planted coordinates' log-determinant in ln N
 
 
 def planted(volume, seed, spread=0.0, stderr=0.0, seeds=6, sizes=SIZES):
@@ -44,6 +45,12 @@ def planted(volume, seed, spread=0.0, stderr=0.0, seeds=6, sizes=SIZES):
             "training_status": (
                 (*minimum, "recipe", "train_size", "seed"),
                 np.ones((1, 1, 1, len(sizes), seeds), dtype=np.int8),
+            ),
+            "log_det_coordinates": (
+                (*minimum, "recipe", "train_size", "seed"),
+                np.broadcast_to(
+                    GROWTH * np.log(sizes)[:, None], (1, 1, 1, len(sizes), seeds)
+                ).copy(),
             ),
         },
         coords={
@@ -134,7 +141,8 @@ def test_too_few_sizes_have_no_fit_and_say_so(seed):
     assert np.isnan(float(fit.exponent))
     assert FIT_STATUS[int(fit.fit_status)] == "too_few_sizes"
     assert compare_laws(cube).isnull().all()
-    (row, published) = records([cube])
+    (row, published, *in_weights) = records([cube])
+    assert {row["coordinates"] for row in in_weights} == {"weight, of filter"}
     assert (row["status"], row["exponent"]) == ("too_few_sizes", None)
     assert published["estimator"] == "published"
     assert "fewer than three train sizes" in text([row])
@@ -164,12 +172,27 @@ def test_the_table_holds_published_values_beside_volumes(seed):
     both = with_published(cube)
     assert both.estimator.values.tolist() == ["annealed", "published"]
     rows = json.loads(json.dumps(records([cube, cube])))
-    assert [row["estimator"] for row in rows] == ["annealed", "published"] * 2
+    assert [row["estimator"] for row in rows] == ["annealed", "published"] * 4
     assert rows[1]["exponent"] == pytest.approx(2 * rows[0]["exponent"], rel=0.01)
     assert rows[0]["calibrated_share"] == 1
     said = text(rows)
-    assert said.count("annealed") == 2
-    assert "*" in said.splitlines()[-1]
+    assert said.count("annealed") == 4
+    assert "*" in said.splitlines()[-3]
+
+
+def test_the_table_holds_the_same_basins_in_weight_space(seed):
+    cube = planted(straight, seed, spread=0.1, stderr=0.1)
+    in_filters, published, in_weights, published_there = records([cube])
+    assert (in_filters["coordinates"], in_weights["coordinates"]) == ("filter", "weight, of filter")
+    # A line in ln N added to every volume is added to the fit, whatever the scatter.
+    for one, other in ((in_filters, in_weights), (published, published_there)):
+        for name in ("exponent", "exponent_low", "exponent_high"):
+            assert other[name] == pytest.approx(one[name] + GROWTH, rel=1e-9)
+        assert other["calibrated_share"] == one["calibrated_share"]
+    assert "every weight has unit 1" in text([in_weights])
+    assert "every weight has unit 1" not in text([in_filters])
+    cube["volume_coordinates"] = "weight"
+    assert [row["coordinates"] for row in records([cube])] == ["weight", "weight"]
 
 
 def both_ways(volume, loss, seed):
