@@ -18,6 +18,7 @@ MAX_BYTES = 2**28  # of rays alive at once on a CPU
 PASS_BYTES = 2**24
 GRADIENT_PASS_BYTES = 2**26
 MOST_TOGETHER = 64  # rays that are solved at once on a CPU; more gain nothing
+GPU_GRADIENT_PASS_BYTES = 2**31  # not what is free: the bits of a training depend on its runs
 GPU_SHARE = 4  # of a GPU's free memory, what is alive at once takes a part in so many
 GPU_MOST_TOGETHER = 1024
 
@@ -36,7 +37,10 @@ def room(device: torch.device) -> tuple[int, int]:
 def pass_room(device: torch.device, with_gradient: bool = False) -> int:
     """Return the bytes that a pass may take: its points, and their activations."""
     if device.type == "cuda":
-        return room(device)[0]
+        if not with_gradient:
+            return room(device)[0]
+        total = torch.cuda.get_device_properties(device).total_memory
+        return min(GPU_GRADIENT_PASS_BYTES, total // GPU_SHARE)
     return GRADIENT_PASS_BYTES if with_gradient else PASS_BYTES
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -22,3 +24,12 @@ def test_full_precision_is_there_inside_and_what_was_before_comes_back(precision
 
 def test_a_cpu_compiles_no_kernels():
     assert not devices.compiles_kernels(torch.device("cpu"))
+
+
+def test_a_gradient_on_a_gpu_takes_what_does_not_depend_on_what_is_free(monkeypatch):
+    """The bits of a training depend on it; a card without room fails with its own message."""
+    card = torch.device("cuda", 0)
+    for total, expected in ((2**35, 2**31), (2**32, 2**30)):
+        properties = SimpleNamespace(total_memory=total)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, of=properties: of)
+        assert devices.pass_room(card, with_gradient=True) == expected

@@ -29,6 +29,11 @@ class Network:
     The module runs in evaluation mode with its buffers (running statistics, say) frozen, so that
     the outputs of an example depend on that example and the parameters alone.
 
+    Raises
+    ------
+    ValueError
+        If the module has no parameters, or normalizes by the statistics of a batch.
+
     Examples
     --------
     >>> network = Network(nn.Linear(2, 1))
@@ -48,6 +53,13 @@ class Network:
         self.num_parameters = start
         if not self.num_parameters:
             raise ValueError("model: it has no parameters, so there is nothing to perturb")
+        for name, layer in module.named_modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None:
+                raise ValueError(
+                    f"model: its {type(layer).__name__} {name!r} keeps no running statistics, so "
+                    "what an example gives would depend on the others of its batch; allowed are "
+                    "layers with track_running_stats=True, or GroupNorm"
+                )
 
     @property
     def theta(self) -> Tensor:

@@ -15,6 +15,7 @@ from basins.flatness.keskar2017sharpness import SUBSPACE
 from basins.flatness.lanczos import MAX_STEPS as KRYLOV_STEPS
 from basins.flatness.of_minima import MAX_BYTES as BASES_BYTES
 from basins.flatness.of_minima import num_nodes
+from basins.models.passes import PER_PARAMETERS
 from basins.plan import cell_cost, cost, networks
 from basins.study import jobs
 from basins.study.controls import of_size, trained_on
@@ -88,11 +89,15 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
         subset = seeds * max(counts) * example
         is_torch = not network.is_compiled or any(is_weighted(part) for part, _ in parts)
         graph = _pass_bytes(network, seeds, batch, True, seeds) if is_torch else 0.0
-        tests = _pass_bytes(network, seeds, facts.num_test, least=seeds)
+        tests = _pass_bytes(network, seeds, max(facts.num_test, *counts), least=seeds)
         memory = max(2 * HISTORY if part.optimizer == "lbfgs" else 0 for part, _ in parts)
         state = (10 + memory) * seeds * 4 * network.num_parameters
-        # A compiled network's batch is held once more, block after block.
+        # A compiled network's batch is held once more, block after block; all of it in polishing,
+        # and as much as has room, twice, for the gradient at the end.
+        if study.recipes[job.recipe].polish:
+            batch = max(batch, job.train_size)
         blocks = seeds * batch * example if network.is_compiled else 0
+        ends = min(GRADIENT_PASS_BYTES, 2 * subset) if network.is_compiled else 0
         # An epoch's augmented examples lie beside the plain ones.
         held = subset * (1 + any(part.augmentation for part, _ in parts))
         points = len(kept_epochs(of_size(study.recipes[job.recipe], job.train_size)))
@@ -103,11 +108,12 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
             # The plain examples once more, and all that is computed, in double precision.
             held += 2 * seeds * job.train_size * example
             graph, blocks, state = 2 * graph, 2 * blocks, 2 * state
-        return data + held + blocks + max(graph, tests) + state
+        return data + held + blocks + max(graph, tests, ends) + state
     if verb == "boundaries":
         points = study.measure.boundaries.points if study.measure.boundaries else 0
-        # A grid of two numbers and their outputs, both once more in double precision.
-        return data + 4.0 * points**2 * (seeds + 9) + _pass_bytes(network, 1, points**2)
+        # A grid of two numbers, once more in double precision, and its outputs, twice when joined.
+        numbers = seeds + 6 + 2 * facts.num_classes
+        return data + 4.0 * points**2 * numbers + _pass_bytes(network, 1, points**2)
     subset = study.landscape_sizes[-1] * example
     if verb == "estimate":
         n = network.num_parameters
@@ -160,7 +166,9 @@ def _pass_bytes(
     """
     example = 4.0 * network.held.alive(with_gradient)
     point = 2 * 4.0 * network.num_parameters
-    room = GRADIENT_PASS_BYTES if with_gradient else PASS_BYTES
+    room = PASS_BYTES
+    if with_gradient:
+        room = max(GRADIENT_PASS_BYTES, PER_PARAMETERS * least * 4 * network.num_parameters)
     return min(points * (point + examples * example), max(room, least * (point + example)))
 
 

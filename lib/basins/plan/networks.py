@@ -58,15 +58,15 @@ class NetworkCost:
     numbers
         Activations of all layers together.
     widest
-        Most activations of one layer, the input included.
+        Most activations that one operation gives.
     first
         A first layer whose products are made once a ray; None where there is no such layer.
     is_compiled
         Whether it is a network that compiled code runs on a CPU.
     hidden_inputs
         Inputs of every hidden layer, biases included, where it is; none where it is not.
-    waiting
-        Activations that a gradient is made from.
+    peak, waiting, gradient_peak
+        Most activations alive at once, those that a gradient is made from, and most alive then.
     """
 
     num_parameters: int
@@ -78,12 +78,14 @@ class NetworkCost:
     first: FirstLayer | None = None
     is_compiled: bool = False
     hidden_inputs: tuple[int, ...] = ()
+    peak: int = 0
     waiting: int = 0
+    gradient_peak: int = 0
 
     @property
     def held(self) -> Activations:
         """What a pass holds for one example."""
-        return Activations(self.widest, self.waiting)
+        return Activations(self.widest, self.peak, self.waiting, self.gradient_peak)
 
     def kept(self, size: int) -> FirstLayer:
         """Return the first layer whose outputs are kept with a largest landscape of `size`."""
@@ -185,7 +187,9 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
         first=first,
         is_compiled=widths is not None,
         hidden_inputs=tuple(fan_in + 1 for fan_in in (widths or [])[:-2]),
+        peak=held.peak,
         waiting=held.kept,
+        gradient_peak=held.gradient_peak,
     )
 
 

@@ -241,10 +241,9 @@ class TorchEvaluator:
         if not is_kept(self.landscapes.sizes[-1] * one.nbytes, self.max_bytes):
             return None
         widths = layer_widths(self.network.module) if self.landscapes.is_of_classes else None
-        chunk, points = self.chunk, self.points_together
-        if self.theta.device.type == "cuda":
-            behind = ALIVE * max(widths[1:]) if widths else self._held.alive()
-            chunk, points = self._batch(GPU_CHUNK, behind)
+        behind = ALIVE * max(widths[1:]) if widths else self._held.alive()
+        most = GPU_CHUNK if self.theta.device.type == "cuda" else CHUNK
+        chunk, points = self._batch(most, behind)
         return Kept(start, self.theta, self.landscapes, chunk, points, widths)
 
     def gradients(self, steps: Array, landscape: int = -1) -> Array:

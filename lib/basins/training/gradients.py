@@ -24,6 +24,8 @@ from basins.training.objective import Objective
 # (parameters (seeds, n), examples of each seed's batch (seeds, batch) or None for all) ->
 # gradients (seeds, n) and mean losses (seeds,)
 Gradients = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+# (network, loss, inputs, targets) -> these, see `gradients_of`
+FindGradients = Callable[[Network, str, Tensor, Tensor], Gradients]
 
 
 def gradients_of(network: Network, loss: str, inputs: Tensor, targets: Tensor) -> Gradients:

@@ -14,10 +14,10 @@ from basins.study.recipe_keys import Recipe
 from basins.study.recipes import kept_epochs
 from basins.training import optimizers
 from basins.training.ends import ends_of
-from basins.training.gradients import gradients_of
+from basins.training.gradients import FindGradients, gradients_of
 from basins.training.objective import Objective
 from basins.training.polish import double_gradients, is_polished, polish_once
-from basins.training.stages import FindGradients, Stage, Work, stages_of, train_epoch
+from basins.training.stages import Stage, Work, stages_of, train_epoch
 from basins.training.unfinished import Keeper, Unfinished, begun
 
 NUM_RECORDED = 200  # points of a training curve
@@ -143,7 +143,8 @@ def train(
         is_unpolished = _polish_stage(work, stages[-1], run, keeper, advance)
 
     theta = run.theta
-    ends = ends_of(network, recipe.loss, theta, inputs, targets, test_inputs, test_targets)
+    tests = test_inputs, test_targets
+    ends = ends_of(network, recipe.loss, theta, inputs, targets, *tests, find_gradients)
     points = torch.stack(run.path, dim=1) if run.path else theta.cpu()[:, None][:, :0]
     curve = torch.stack(run.history, dim=1).numpy()
     is_higher = ends["train_loss"] > curve[:, 0] * (1 + 1e-6)

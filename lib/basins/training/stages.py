@@ -1,6 +1,5 @@
 """Stages of a training, each by one recipe: a warm start's, its own, and a polish."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,11 +14,9 @@ from basins.training.augmentation import augmented
 from basins.training.ends import evaluate
 from basins.training.foret2021sam import ascended
 from basins.training.frerix2018proxprop import direction
-from basins.training.gradients import Gradients, weighted_gradients
+from basins.training.gradients import FindGradients, Gradients, weighted_gradients
 from basins.training.objective import Objective
 from basins.training.unfinished import Unfinished
-
-FindGradients = Callable[[Network, str, Tensor, Tensor], Gradients]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from basins.training.schedules import phases
 from basins.verbs.job_data import check_network, find, initial, load, network_of, orders
 from basins.verbs.job_file import minima_groups, publish
 
-ARITHMETIC = "compiled, 1"  # of unfinished trainings: another number where bits change
+ARITHMETIC = 2  # of unfinished trainings: another number where bits change
 
 
 def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = False) -> None:
@@ -47,6 +47,7 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
     theta = torch.stack([initial(found, block, data, recipe.loss, seed) for seed in block.seeds])
     fingerprint = fingerprints.of(found, block.id, "train")
     saved = jobs.checkpoint_file(found, block.id)
+    path = "torch" if slow_path else "compiled"
     num_epochs = sum(count for _, count in phases(recipe, before))
     with progress(f"training {block.id}", num_epochs, "epochs") as advance:
         minima = train_minima(
@@ -64,7 +65,7 @@ def train(study: Path, job: str, receipt: Path, output: Path, slow_path: bool = 
             black=black,
             saved=saved,
             # Other data, fetched again between kill and resume, or other arithmetic starts over.
-            fingerprint=f"{fingerprint} {data.sha256()} {'torch' if slow_path else ARITHMETIC}",
+            fingerprint=f"{fingerprint} {data.sha256()} {path} {ARITHMETIC}",
             advance=advance,
             find_gradients=torch_gradients if slow_path else gradients_of,
         )

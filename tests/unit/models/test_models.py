@@ -101,3 +101,10 @@ def test_bad_own_model_is_one_sentence(tmp_path, monkeypatch, body, words):
 def test_model_without_parameters_is_refused():
     with pytest.raises(ValueError, match="model: it has no parameters"):
         Network(nn.Flatten())
+
+
+def test_models_whose_examples_change_each_other_are_refused():
+    layers = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, track_running_stats=False)
+    with pytest.raises(ValueError, match=r"model: its BatchNorm2d '1' keeps no running statistics"):
+        Network(nn.Sequential(*layers))
+    Network(nn.Sequential(layers[0], nn.BatchNorm2d(2)))

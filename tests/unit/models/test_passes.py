@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from basins.models.functional import Network, build
 from basins.models.passes import (
     ALIVE,
-    Activations,
+    PER_PARAMETERS,
     activations,
     chunks,
     examples_together,
@@ -82,10 +82,14 @@ def test_what_fully_connected_networks_hold_in_closed_form(widths, features):
         layers += [nn.Linear(fan_in, fan_out), nn.Tanh()]
     network = Network(nn.Sequential(*layers))
     found = activations(network, network.theta, torch.zeros(2, features))
+    assert found.widest == max(widths)
+    # A layer's sums and what the tanh makes of them.
+    assert found.peak == 2 * max(widths)
     # Inputs and what each tanh gave: both its own gradient's and the next layer's.
-    assert found == Activations(max(features, *widths), features + sum(widths))
+    assert found.kept == features + sum(widths)
+    assert found.kept < found.gradient_peak <= features + 4 * sum(widths)
     assert found.alive() == ALIVE * found.widest
-    assert found.alive(with_gradient=True) == found.alive() + found.kept
+    assert found.alive(with_gradient=True) == max(found.alive() + found.kept, found.gradient_peak)
 
 
 def test_functions_that_are_no_modules_are_counted():
@@ -99,22 +103,104 @@ def test_functions_that_are_no_modules_are_counted():
 
     network = Network(Twice())
     found = activations(network, network.theta, torch.zeros(1, 4))
-    assert found == Activations(widest=4, kept=4 + 4 + 4)
+    # The example, and what the first tanh, the layer behind it and the second gave are alive.
+    assert (found.widest, found.peak, found.kept) == (4, 4 + 4, 4 + 4 + 4)
+
+
+class Projected(nn.Module):
+    """A network with a few parameters in a random subspace (Li et al. 2018, arXiv 1804.08838)."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = nn.Parameter(torch.ones(3))
+        self.register_buffer("matrix", torch.randn(30 * 20 + 20 * 2, 3))
+
+    def forward(self, inputs):
+        weights = self.matrix @ self.place
+        hidden = torch.tanh(inputs @ weights[:600].view(30, 20))
+        return hidden @ weights[600:].view(20, 2)
+
+
+def test_what_does_not_grow_with_examples_does_not_count():
+    network = Network(Projected())
+    found = activations(network, network.theta, torch.zeros(1, 30))
+    assert (found.widest, found.peak, found.kept) == (20, 20 + 20, 30 + 20)
+    masked = nn.utils.parametrizations.weight_norm(nn.Linear(30, 20))
+    network = Network(nn.Sequential(masked, nn.Tanh(), nn.Linear(20, 2)))
+    found = activations(network, network.theta, torch.zeros(1, 30))
+    assert (found.widest, found.peak, found.kept) == (20, 20 + 20, 30 + 20)
+
+
+class Slopes(nn.Module):
+    """Gives a gradient of its own in the inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, inputs):
+        return torch.func.vmap(torch.func.grad(lambda x: torch.tanh(self.layer(x)).sum()))(inputs)
+
+
+class Own(torch.autograd.Function):
+    """An operation that torch.func knows no gradient of."""
+
+    @staticmethod
+    def forward(ctx, inputs):
+        ctx.save_for_backward(inputs)
+        return inputs.square()
+
+    @staticmethod
+    def backward(ctx, gradients):
+        return 2 * ctx.saved_tensors[0] * gradients
+
+
+class Squared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, inputs):
+        return Own.apply(self.layer(inputs))
+
+
+class Growing(nn.Module):
+    """Takes other operations for another number of examples."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 5)
+
+    def forward(self, inputs):
+        return torch.cat([self.layer(one[None]) for one in inputs])
+
+
+@pytest.mark.parametrize("module", [Slopes, Squared, Growing])
+def test_passes_of_unusual_networks_are_watched(module):
+    network = Network(module())
+    found = activations(network, network.theta, torch.zeros(1, 4))
+    assert found.gradient_peak >= found.kept >= 4
+    assert found.peak >= found.widest >= 3
+
+
+def test_a_network_is_watched_once_for_inputs_of_a_kind():
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+    calls = []
+    module.register_forward_hook(lambda *_: calls.append(1))
+    network = Network(module)
+    first = activations(network, network.theta, torch.zeros(1, 4))
+    count = len(calls)
+    assert activations(network, network.theta + 1, torch.ones(9, 4)) is first
+    assert len(calls) == count
+    activations(network, network.theta, torch.zeros(1, 4, dtype=torch.float32)[:, None])
+    assert len(calls) > count
 
 
 def test_networks_of_tokens_are_counted():
     network = Network(nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(6, 2)))
     found = activations(network, network.theta, torch.zeros(1, 2, dtype=torch.int64))
-    # The tokens, and the rows that they stand for.
-    assert found == Activations(widest=6, kept=2 + 6)
-
-
-def test_watching_leaves_no_hooks_behind():
-    network = Network(nn.Sequential(nn.Linear(2, 5), nn.Tanh()))
-    activations(network, network.theta, torch.zeros(1, 2))
-    with pytest.raises(RuntimeError):
-        activations(network, network.theta, torch.zeros(1, 3))
-    assert not any(module._forward_hooks for module in network.module.modules())
+    # The tokens, of twice the size, and the rows that they stand for.
+    assert (found.widest, found.peak, found.kept) == (6, 6 + 2, 4 + 6)
 
 
 @pytest.mark.parametrize("with_gradient", [False, True])
@@ -122,6 +208,7 @@ def test_more_examples_go_together_the_more_room_there_is(with_gradient, seed, m
     network, inputs, _ = convolutional(seed, 1)
     alive = activations(network, network.theta, inputs).alive(with_gradient)
     name = "GRADIENT_PASS_BYTES" if with_gradient else "PASS_BYTES"
+    monkeypatch.setattr("basins.models.passes.PER_PARAMETERS", 0)
     for count, room in ((1, 1), (1, 8 * alive - 1), (7, 4 * 7 * alive)):
         monkeypatch.setattr(f"basins.device.{name}", room)
         # Points of a convolutional network go one after another on a CPU.
@@ -134,6 +221,17 @@ def test_more_examples_go_together_the_more_room_there_is(with_gradient, seed, m
         for k in (1, 6)
     )
     assert one // 6 == six > 1
+
+
+def test_a_run_is_not_small_beside_its_parameters(monkeypatch):
+    network = Network(build("mlp-5", (3,), 2))
+    monkeypatch.setattr("basins.device.GRADIENT_PASS_BYTES", 1)
+    thetas, one = network.theta.expand(6, -1), torch.zeros(1, 3)
+    held = activations(network, network.theta, one).alive(with_gradient=True)
+    expected = PER_PARAMETERS * network.num_parameters // held
+    assert examples_together(network, thetas, one, with_gradient=True) == expected > 1
+    monkeypatch.setattr("basins.device.PASS_BYTES", 1)
+    assert examples_together(network, thetas, one) == 1
 
 
 @given(st.integers(0, 60), st.integers(1, 70), st.integers(0, 60))
@@ -154,9 +252,31 @@ def test_outputs_in_runs_are_those_of_all_at_once(seed, monkeypatch):
     assert not found.requires_grad
 
 
+class Attention(nn.Module):
+    """Scores of every two of 24 tokens in 4 heads, by functions that are no modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = nn.Linear(6, 3 * 16)
+        self.out = nn.Linear(16, 3)
+
+    def forward(self, inputs):
+        tokens = inputs.reshape(len(inputs), 24, 6)
+        query, key, value = self.given(tokens).view(-1, 24, 3, 4, 4).permute(2, 0, 3, 1, 4)
+        scores = torch.softmax(query @ key.transpose(-1, -2) / 2, -1)
+        return self.out((scores @ value).transpose(1, 2).reshape(-1, 24, 16).mean(1))
+
+
+def network_of(name, seed):
+    torch.manual_seed(seed)
+    return Network(Attention() if name == "attention" else build(name, GRAY, 3, seed))
+
+
+@pytest.mark.parametrize("name", ["cnn-small", "resnet-8", "attention"])
 @pytest.mark.parametrize("work", ["outputs", "evaluate", "losses", "gradients", "training"])
-def test_passes_hold_no_more_than_their_room(work, seed, monkeypatch):
-    network, inputs, targets = convolutional(seed, 2000)
+def test_passes_hold_no_more_than_their_room(name, work, seed, monkeypatch):
+    network = network_of(name, seed)
+    _, inputs, targets = convolutional(seed, 1000)
     theta = network.theta.detach()
     examples = Landscapes(inputs, targets, (len(inputs),), "cross_entropy")
     steps = torch.randn(2, len(theta), generator=torch.Generator().manual_seed(seed))
@@ -169,6 +289,7 @@ def test_passes_hold_no_more_than_their_room(work, seed, monkeypatch):
         "gradients": lambda: TorchEvaluator(network, theta, examples).gradients(steps),
         "training": lambda: torch_gradients(*given, inputs[None], targets[None])(theta[None], None),
     }
+    activations(network, theta, inputs)
     with_gradient = work in {"gradients", "training"}
     room = 2**22 if with_gradient else 2**20
     monkeypatch.setattr("basins.device.GRADIENT_PASS_BYTES", 2**22)

@@ -61,7 +61,7 @@ def test_fully_connected_operations_in_closed_form(widths, inputs, outputs):
     assert found.linear == sum(a * b for a, b in pairs)
     assert found.convolution == 0
     assert found.num_parameters == sum(a * b + b for a, b in pairs)
-    assert found.widest == max(layers)
+    assert found.widest == max(layers[1:])
 
 
 @pytest.mark.parametrize("name", ["cnn-small", "cnn-large", "resnet-8", "resnet-14-noskip"])
@@ -204,3 +204,19 @@ def test_training_holds_its_examples_and_no_more_than_one_run_of_them():
     examples = 2 * 30_000 * 784 * 4
     assert held(60_000, "cnn-small") - held(30_000, "cnn-small") == examples
     assert held(60_000, "mlp-64") - held(30_000, "mlp-64") == 2 * examples
+
+
+def test_the_gradient_at_the_end_of_small_batches_is_held_too(monkeypatch):
+    def held(room, **keys):
+        monkeypatch.setattr("basins.plan.memory.GRADIENT_PASS_BYTES", room)
+        recipes = {"one": STUDY["recipes"]["adam"] | {"batch_size": 2} | keys}
+        given = {"datasets": ["mnist"], "models": ["mlp-2"], "train_sizes": [6000]}
+        study = parse_study(STUDY | {"recipes": recipes} | given, "study")
+        return memory.peak_bytes(study, jobs.expand(study)[0], "train")
+
+    examples = 2 * 6000 * 784 * 4
+    assert held(2 * examples) - held(examples) == examples
+    assert held(2**40) == held(2 * examples)
+    # Polishing holds all examples once more in double precision, and compiled code does so, too.
+    polished = {"polish": {"gradient_norm": 1.0}}
+    assert held(0, **polished) - held(0) > 4 * examples

@@ -11,8 +11,8 @@ from basins.models.functional import Network, build, initial_parameters
 from basins.models.passes import examples_together
 from basins.study.recipe_keys import Recipe
 from basins.training import checkpoint
-from basins.training.ends import evaluate
-from basins.training.gradients import torch_gradients
+from basins.training.ends import ends_of, evaluate
+from basins.training.gradients import gradients_of, torch_gradients
 from basins.training.loop import recorded_epochs, train
 from basins.training.stages import batch_order
 
@@ -196,6 +196,34 @@ def test_evaluation_is_the_same_in_any_chunks(problem, monkeypatch):
     parts = evaluate(network, "cross_entropy", theta, inputs, targets)
     torch.testing.assert_close(whole[0], parts[0], rtol=1e-6, atol=0)
     assert torch.equal(whole[1], parts[1])
+
+
+@pytest.mark.parametrize("find", [gradients_of, torch_gradients])
+def test_the_gradient_at_the_end_is_found_in_runs_that_have_room(problem, find, monkeypatch):
+    network, theta, inputs, targets = problem
+    counts = []
+
+    def watched(network, loss, inputs, targets):
+        counts.append(inputs.shape[1])
+        return find(network, loss, inputs, targets)
+
+    def ends():
+        counts.clear()
+        return ends_of(
+            network, "cross_entropy", theta, inputs, targets, inputs[0], targets[0], watched
+        )
+
+    whole, count = ends(), inputs.shape[1]
+    assert counts == [count]
+    slope, _ = torch_gradients(network, "cross_entropy", inputs.double(), targets)(
+        theta.double(), None
+    )
+    np.testing.assert_allclose(whole["gradient_norm"], slope.norm(dim=1), rtol=1e-5)
+    monkeypatch.setattr("basins.device.GRADIENT_PASS_BYTES", 2 * 7 * inputs[:, 0].nbytes)
+    parts = ends()
+    assert set(counts[:-1]) == {7}
+    assert sum(counts) == count
+    np.testing.assert_allclose(parts["gradient_norm"], whole["gradient_norm"], rtol=1e-5)
 
 
 def test_batches_hold_each_example_once_and_differ_by_epoch_and_seed():
