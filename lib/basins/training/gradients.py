@@ -1,6 +1,7 @@
 """Gradients of every seed's own loss: compiled where the network is understood, else by torch."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ from basins.models.functional import Network, is_batched, over_rows
 from basins.models.mlp import layer_widths
 from basins.models.mlp_gradients import gradient_room, sum_gradient
 from basins.models.mlp_kernels import KINDS, Numbers, Problem, block_edges, blocked
-from basins.models.passes import chunks, examples_together
+from basins.models.passes import examples_together
 from basins.threads import share_out
 from basins.training.objective import Objective
 
@@ -97,9 +98,10 @@ def _of_batches(
         total = torch.zeros_like(theta, dtype=torch.float64)
         losses = total.new_zeros(len(theta))
         # Of one length, or nearly: a short one at the end would be for nothing.
-        for run in chunks(count, math.ceil(count / num_runs)):
-            slopes, means = of_run(run)
-            share = (run.stop - run.start) / count
+        edges = [count * index // num_runs for index in range(num_runs + 1)]
+        for start, stop in itertools.pairwise(edges):
+            slopes, means = of_run(slice(start, stop))
+            share = (stop - start) / count
             total.add_(slopes, alpha=share)
             losses.add_(means, alpha=share)
         return total.to(theta.dtype), losses
