@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call, vmap
 
+from basins.models.cnn import MaxPool
 from basins.models.functional import Network, build, initial_parameters
 
 PUBLISHED = [
@@ -108,3 +111,29 @@ def test_models_whose_examples_change_each_other_are_refused():
     with pytest.raises(ValueError, match=r"model: its BatchNorm2d '1' keeps no running statistics"):
         Network(nn.Sequential(*layers))
     Network(nn.Sequential(layers[0], nn.BatchNorm2d(2)))
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.integers(0, 2**63 - 1),
+)
+def test_pools_are_torchs_to_the_bit(side, more_rows, more_columns, dtype, seed):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (3, 2, side + more_rows, side + more_columns)
+    # Ties, negative zeros and what is no number among them.
+    signs = torch.rand(shape, generator=generator, dtype=dtype).round()
+    images = torch.randint(-2, 3, shape, generator=generator).to(dtype) * signs
+    images[0, 0, 0, 0] = torch.nan
+    ours, torchs = MaxPool(side), nn.MaxPool2d(side)
+    with torch.no_grad():
+        assert torch.equal(ours(images).nan_to_num(9), torchs(images).nan_to_num(9))
+        assert torch.equal(ours(images).isnan(), torchs(images).isnan())
+        assert torch.equal(vmap(ours)(images[1:, None]), torchs(images[1:])[:, None])
+    slopes = []
+    for pool in (ours, torchs):
+        leaf = images.clone().requires_grad_()
+        slopes += torch.autograd.grad(pool(leaf).nansum(), leaf)
+    assert torch.equal(*slopes)
