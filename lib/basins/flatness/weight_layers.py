@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from basins.models.cnn import MaxPool
 from basins.models.functional import Network, ParameterBlock
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-POOLS: dict[Any, int] = {
+POOLS: dict[Any, int] = {MaxPool: 2} | {
     getattr(nn, f"{kind}Pool{axes}d"): axes
     for kind in ("Max", "Avg", "AdaptiveMax", "AdaptiveAvg")
     for axes in (1, 2, 3)
