@@ -46,15 +46,18 @@ class Activations:
     gradient_peak: int
 
     def alive(self, with_gradient: bool = False) -> int:
-        """Return how many are alive at once, with gradients those that wait for them included."""
+        """Return how many are alive at once, with gradients those that wait for them included.
+
+        One at least: a network that gives all examples the same makes nothing for each.
+        """
         if with_gradient:
-            return max(ALIVE * self.widest + self.kept, self.gradient_peak)
-        return max(ALIVE * self.widest, self.peak)
+            return max(1, ALIVE * self.widest + self.kept, self.gradient_peak)
+        return max(1, ALIVE * self.widest, self.peak)
 
     @property
     def of_product(self) -> int:
         """How many a product of the Hessian with one direction takes: gradients of a gradient."""
-        return CURVED * (self.widest + self.kept)
+        return max(1, CURVED * (self.widest + self.kept))
 
 
 def activations(network: Network, theta: Tensor, inputs: Tensor) -> Activations:
@@ -201,7 +204,7 @@ def examples_together(
     if with_gradient:
         # Shorter runs would pass the parameters and their gradients more often than is gained.
         room = max(room, PER_PARAMETERS * points * thetas[0].nbytes)
-    return max(1, room // (points * max(1, held) * thetas.element_size()))
+    return max(1, room // (points * held * thetas.element_size()))
 
 
 def outputs_in_runs(network: Network, theta: Tensor, inputs: Tensor) -> Tensor:

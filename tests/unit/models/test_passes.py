@@ -183,6 +183,24 @@ def test_passes_of_unusual_networks_are_watched(module):
     assert found.peak >= found.widest >= 3
 
 
+class Constant(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(2))
+
+    def forward(self, inputs):
+        return self.value.expand(len(inputs), 2)
+
+
+def test_networks_that_make_nothing_for_an_example_are_passed():
+    network, inputs = Network(Constant()), torch.zeros(9, 0)
+    found = activations(network, network.theta, inputs)
+    assert found.alive() == 1
+    assert found.of_product >= 1
+    assert examples_together(network, network.theta[None], inputs) > 1
+    assert outputs_in_runs(network, network.theta, inputs).shape == (9, 2)
+
+
 def test_a_network_is_watched_once_for_inputs_of_a_kind():
     module = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
     calls = []
