@@ -69,8 +69,9 @@ def compiles_kernels(device: torch.device) -> bool:
 def current(tensor: torch.Tensor) -> AbstractContextManager[object]:
     """Make a tensor's GPU, if it is on one, the one that kernels are launched on."""
     of = torch.cuda.device_of
-    # Torch gives it no types.
-    context: AbstractContextManager[object] = of(tensor)  # type: ignore[no-untyped-call]
+    context: AbstractContextManager[object] = of(
+        tensor  # type: ignore[no-untyped-call]  # torch gives it no types
+    )
     return context
 
 
@@ -122,9 +123,9 @@ def set_up(device: str, threads: int) -> torch.device:
     # Read by cuBLAS when its first handle is made.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # A debugging aid: it would write every tensor twice. Type checkers do not see the name, which
-    # torch makes when it is imported.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # A debugging aid: it would write every tensor twice.
+    deterministic: Any = torch.utils.deterministic  # torch gives it the name when it is imported
+    deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

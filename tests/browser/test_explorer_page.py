@@ -17,8 +17,8 @@ from basins.figures.explorer_minima import minima_of
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402 - after it is known to be there
-from selenium.webdriver.common.actions.action_builder import ActionBuilder  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
+from selenium.webdriver.common.actions.action_builder import ActionBuilder  # noqa: E402 - too
+from selenium.webdriver.support.ui import Select  # noqa: E402 - too
 
 pytestmark = pytest.mark.xdist_group("explorer")
 

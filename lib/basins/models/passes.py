@@ -140,7 +140,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch give
     """Notes storages that operations make, by number with their bytes, and again when freed."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.events: list[tuple[int, int]] = []
         self._alive: dict[int, int] = {}  # numbers by address
         self._count = 0
