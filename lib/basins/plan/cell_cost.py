@@ -129,6 +129,6 @@ def _distinct_counts(study: Study, cell: jobs.Cell) -> Array:
     points = settings * seeds + 2 * asked.points * pairs
     counted = estimate_counts(network, points, points * facts.num_test)
     counted[ESTIMATE.index("shape_operations")] = 0
-    products = MATCHINGS * network.num_parameters * network.widest
+    products = MATCHINGS * network.num_parameters * network.held.widest
     counted[ESTIMATE.index("linear_operations")] += pairs * products
     return counted

@@ -64,7 +64,7 @@ def peak_bytes(study: Study, job: jobs.Job | jobs.Cell, verb: str) -> float:
         if verb == "distinct":
             # All minima, once more in double precision; test examples with both ends' first layers.
             held += 12.0 * len(study.seeds) * network.num_parameters
-            outputs = 2 * network.kept(facts.num_test).outputs + 12 * network.widest
+            outputs = 2 * network.kept(facts.num_test).outputs + 12 * network.held.widest
             held += facts.num_test * 4 * (2 * math.prod(facts.input_shape) + outputs)
         if verb == "guess":
             n, thresholds = network.num_parameters, len(study.measure.volume.thresholds)

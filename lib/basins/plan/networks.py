@@ -57,16 +57,14 @@ class NetworkCost:
         Multiply-adds in fully connected and convolutional layers.
     numbers
         Activations of all layers together.
-    widest
-        Most activations that one operation gives.
+    held
+        Activations that a pass holds for one example.
     first
         A first layer whose products are made once a ray; None where there is no such layer.
     is_compiled
         Whether it is a network that compiled code runs on a CPU.
     hidden_inputs
         Inputs of every hidden layer, biases included, where it is; none where it is not.
-    peak, waiting, gradient_peak
-        Most activations alive at once, those that a gradient is made from, and most alive then.
     """
 
     num_parameters: int
@@ -74,18 +72,10 @@ class NetworkCost:
     linear: int
     convolution: int
     numbers: int
-    widest: int
+    held: Activations
     first: FirstLayer | None = None
     is_compiled: bool = False
     hidden_inputs: tuple[int, ...] = ()
-    peak: int = 0
-    waiting: int = 0
-    gradient_peak: int = 0
-
-    @property
-    def held(self) -> Activations:
-        """What a pass holds for one example."""
-        return Activations(self.widest, self.peak, self.waiting, self.gradient_peak)
 
     def kept(self, size: int) -> FirstLayer:
         """Return the first layer whose outputs are kept with a largest landscape of `size`."""
@@ -162,7 +152,6 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
             hook.remove()
     network = Network(module)
     example = torch.zeros(1, *input_shape)
-    held = activations(network, network.theta, example)
     start = linear_start(network, network.theta, example)
     first = None
     if start is not None and start.is_worth_keeping:
@@ -183,13 +172,10 @@ def module_cost(module: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
         linear=counts["linear"],
         convolution=counts["convolution"],
         numbers=counts["numbers"],
-        widest=held.widest,
+        held=activations(network, network.theta, example),
         first=first,
         is_compiled=widths is not None,
         hidden_inputs=tuple(fan_in + 1 for fan_in in (widths or [])[:-2]),
-        peak=held.peak,
-        waiting=held.kept,
-        gradient_peak=held.gradient_peak,
     )
 
 

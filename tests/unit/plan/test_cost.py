@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from basins.datasets.load import load
 from basins.models.functional import build
+from basins.models.passes import Activations
 from basins.plan import cost, memory, networks
 from basins.study import jobs
 from basins.study.load import parse_study
@@ -61,7 +62,7 @@ def test_fully_connected_operations_in_closed_form(widths, inputs, outputs):
     assert found.linear == sum(a * b for a, b in pairs)
     assert found.convolution == 0
     assert found.num_parameters == sum(a * b + b for a, b in pairs)
-    assert found.widest == max(layers[1:])
+    assert found.held.widest == max(layers[1:])
 
 
 @pytest.mark.parametrize("name", ["cnn-small", "cnn-large", "resnet-8", "resnet-14-noskip"])
@@ -83,7 +84,7 @@ def test_operations_are_those_that_torch_counts(name, shape):
     st.integers(1, 99),
 )
 def test_training_costs_more_the_more_there_is(seeds, size, tests, epochs, steps):
-    network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
+    network = networks.NetworkCost(100, 3, 80, 20, 30, Activations(10, 20, 20, 40))
     base = cost.train_counts(network, seeds, size, tests, epochs, steps)
     assert (base >= 0).all()
     for more in (
@@ -101,7 +102,7 @@ def test_evaluations_of_small_landscapes_include_those_of_large_ones():
 
 
 def test_rays_cost_what_their_evaluations_hold():
-    network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
+    network = networks.NetworkCost(100, 3, 80, 20, 30, Activations(10, 20, 20, 40))
     row = cost.rays_counts(network, 10, [20, 60], np.array([7.0, 4.0]), 2)
     passes = 2 * 10 * (7 * 20 + 4 * 40)
     assert row[3:].tolist() == [passes * 80, passes * 20, passes * 30]
@@ -150,7 +151,7 @@ def test_minima_are_expected_inside_the_landscapes_they_were_trained_in():
 
 
 def test_minimum_outside_every_landscape_costs_nothing():
-    network = networks.NetworkCost(100, 3, 80, 20, 30, 10)
+    network = networks.NetworkCost(100, 3, 80, 20, 30, Activations(10, 20, 20, 40))
     row = cost.rays_counts(network, 10, [], cost.evaluations(0, 1, (5.0, 3.0)), 2)
     assert row[[0, 1, 3, 4, 5]].tolist() == [0] * 5
 
