@@ -27,7 +27,7 @@ def test_a_cpu_compiles_no_kernels():
 
 
 def test_a_gradient_on_a_gpu_takes_what_does_not_depend_on_what_is_free(monkeypatch):
-    """The bits of a training depend on it; a card without room fails with its own message."""
+    """The bits of a training depend on it."""
     card = torch.device("cuda", 0)
     for total, expected in ((2**35, 2**31), (2**32, 2**30)):
         properties = SimpleNamespace(total_memory=total)

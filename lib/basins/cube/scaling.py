@@ -150,10 +150,10 @@ def with_published(cube: xr.Dataset) -> xr.Dataset:
         }
     )
     joined = xr.concat([values, published], "estimator", join="outer")
-    return joined.assign(num_parameters=cube.num_parameters)
+    return joined.assign(cube[["num_parameters", "log_det_coordinates"]])
 
 
-def in_weight_space(cube: xr.Dataset, volumes: xr.Dataset) -> xr.Dataset:
+def in_weight_space(cube: xr.Dataset) -> xr.Dataset:
     """Return log volumes as those the same basins have where every weight has unit 1.
 
     Coordinates stretch a basin by the product of their units (Li et al. 2018, arXiv
@@ -163,11 +163,9 @@ def in_weight_space(cube: xr.Dataset, volumes: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     cube : Dataset
-        Holds ``log_det_coordinates``, in nats, a minimum each.
-    volumes : Dataset
-        The cube, or what `with_published` made of it.
+        A cube, or what `with_published` made of one.
     """
-    return volumes.assign(log_volume=volumes.log_volume + cube.log_det_coordinates)
+    return cube.assign(log_volume=cube.log_volume + cube.log_det_coordinates)
 
 
 def _fit(

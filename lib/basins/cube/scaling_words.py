@@ -36,7 +36,7 @@ def records(cubes: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
         coordinates = str(cube.volume_coordinates.item())
         found += _fitted(volumes, {"study": cube.attrs["title"], "coordinates": coordinates})
         if coordinates != WEIGHT:
-            there = in_weight_space(cube, volumes)
+            there = in_weight_space(volumes)
             label = f"{WEIGHT}, of {coordinates}"
             found += _fitted(there, {"study": cube.attrs["title"], "coordinates": label})
     return found
