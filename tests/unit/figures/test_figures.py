@@ -42,6 +42,7 @@ def made_cube(seed, recipes=("adam",), models=("mlp-8", "mlp-9"), missing=False)
             "mean_log_radius": (basin[:-1], np.full(both.shape[:-1], np.log(2.0))),
             "log_mean_radius": (basin[:-1], np.full(both.shape[:-1], np.log(2.5))),
             "log_copies": (dims, np.full(minimum, np.log(40320.0))),
+            "log_det_coordinates": (dims, rng.normal(size=minimum)),
             "train_accuracy": (dims, np.ones(minimum)),
             "test_accuracy": (dims, rng.uniform(0.5, 1, minimum)),
             "train_loss": (dims, rng.uniform(0, 0.1, minimum)),
