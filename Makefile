@@ -55,7 +55,7 @@ generate: $(READY) ## Write the files that are generated from the code
 	python tests/contracts/test_invariance.py
 
 HEADLINE := data-perspective size_planes planes \
-	demo-calibrated,scaling-mnist-laptop,scaling-mnist-calibrated,scaling-cifar10-laptop laws_of_studies laws \
+	demo-calibrated,demo-calibrated-weight,scaling-mnist-laptop,scaling-mnist-calibrated,scaling-cifar10-laptop laws_of_studies laws \
 	swiss-roll,modular-addition-laptop largest_in_studies where-it-breaks \
 	guess-and-check overall_volume classes \
 	guess-and-check-digits overall_volume classes-digits \
