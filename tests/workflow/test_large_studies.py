@@ -1,4 +1,4 @@
-"""Studies that no laptop runs: priced, listed by a dry run, and run in small, keys and all."""
+"""All studies are priced; those that no laptop runs are dry-run, and run in small, keys and all."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from by_hand import run, run_study
 
 from basins.cube.read import open_cube
 from basins.cube.scaling import power_law
+from basins.cube.variable import VOLUME_STATUS
 from basins.study import jobs
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -35,18 +36,22 @@ def in_small(name):
         if "batch_size" in recipe:
             recipe["batch_size"] = 8
         if "poison" in recipe:
-            recipe["poison"] |= {"examples": 8}
+            recipe["poison"]["examples"] = 8
     volume = study["measure"]["volume"]
     volume["directions"] = 2
     # Far above what two epochs lead to: ln 10 is the loss of a guess.
     volume["thresholds"] = [6.0]
     if "planes" in study["measure"]:
-        # Curvatures of half a million parameters take minutes; as scaling-svhn that network runs.
+        # Curvatures of cnn-small take minutes; the network itself runs as scaling-mnist's.
         study["models"] = ["mlp-8"]
         study["measure"]["planes"] = {"points": 3}
-        options = {"num_eigenvalues": 2, "num_products": 9, "num_probes": 2, "num_steps": 4}
-        options["subspace"] = 2
-        study["measure"]["flatness_options"] = options
+        study["measure"]["flatness_options"] = {
+            "num_eigenvalues": 2,
+            "num_products": 9,
+            "num_probes": 2,
+            "num_steps": 4,
+            "subspace": 2,
+        }
     return study
 
 
@@ -82,9 +87,9 @@ def test_in_small_every_step_of_a_large_study_runs(name, tmp_path, monkeypatch):
         cube.load()
     assert (cube.training_status != 0).all()
     assert cube.landscape_loss.notnull().all()
-    # Landscapes smaller than the train size and larger: what is below the threshold has a volume.
-    is_inside = (cube.volume_status == 1) | (cube.volume_status == 2)
-    assert np.isfinite(cube.log_volume.where(is_inside)).sum() == is_inside.sum()
-    assert is_inside.any(["seed", "threshold"]).all()
+    # In landscapes smaller than the train size and larger.
+    measured = [VOLUME_STATUS.index(status) for status in ("calibrated", "lower_bound")]
+    assert cube.volume_status.isin(measured).all()
+    assert cube.log_volume.notnull().all()
     if name in LAWS:
         assert np.isfinite(power_law(cube).exponent_per_parameter).all()
