@@ -2,6 +2,8 @@
 
 In the coordinates x = ln r and f = ln((L - L0) / (c - L0)), with L0 the minimum's own loss, a
 quadratic loss is a straight line of slope 2; f is negative inside the basin and positive outside.
+Where the loss is hardly above 0 until shortly before the edge, f grows beyond it like a logarithm;
+sinh(f / 4) is nearly straight in both cases.
 """
 
 from collections.abc import Callable
@@ -17,7 +19,8 @@ Evaluate = Callable[[NDArray[np.int64], Array, int, Array], Array]
 
 TOLERANCE_NATS = 0.1  # of n ln r, DESIGN section 6
 MAX_STEPS_INWARD = 10  # ln 4, 2 ln 4, 4 ln 4 and so on: the last radius is 0 in float64
-LIMIT = 50.0  # of |f|: an infinite loss is outside, a loss at or below the minimum's is inside
+LIMIT = 8.0  # of |f|: beyond it, as where L is infinite or at most L0, only the side counts
+BEND = 4.0  # of sinh(f / BEND), in which points are chosen
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,8 @@ def solve_radii(
     """Solve the radius of every direction, landscape and threshold.
 
     A coarse scan outward finds the first crossing and counts re-entries; Chandrupatla's method
-    (1997, Advances in Engineering Software 28, 145) then narrows the bracket, each evaluation
-    serving every cell of its ray whose bracket it falls into.
+    (1997, Advances in Engineering Software 28, 145) on sinh(f / 4) then narrows the bracket, each
+    evaluation serving every cell of its ray whose bracket it falls into.
 
     Parameters
     ----------
@@ -165,7 +168,7 @@ def pilot_starts(
     scan_points: int,
     points_at_once: int = 1,
 ) -> NDArray[np.int64]:
-    """Return where scans of minima may start: a point or two inside the basins of a first ray.
+    """Return where scans of minima may start: the last point inside all basins of a first ray.
 
     A start depends on its minimum alone, never on which directions a shard holds.
 
@@ -197,7 +200,7 @@ def pilot_starts(
         by_ray = np.asarray(is_outside).reshape(x.shape)
         is_found = np.asarray(by_ray.any(axis=1))
         index = first + by_ray.argmax(axis=1)
-        starts[rest[is_found]] = np.maximum(0, index[is_found] - 2)
+        starts[rest[is_found]] = np.maximum(0, index[is_found] - 1)
         rest = rest[~is_found]
         if not len(rest):
             break
@@ -284,7 +287,7 @@ def _refine(search: _Search, tolerance: float) -> None:
 
 def _propose(search: _Search, cell: tuple[NDArray[np.int64], ...], tolerance: float) -> Array:
     x1, x2, x3 = search.x1[cell], search.x2[cell], search.x3[cell]
-    f1, f2, f3 = search.f1[cell], search.f2[cell], search.f3[cell]
+    f1, f2, f3 = (np.sinh(f[cell] / BEND) for f in (search.f1, search.f2, search.f3))
     with np.errstate(invalid="ignore", divide="ignore"):
         xi = (x1 - x2) / (x3 - x2)
         phi = (f1 - f2) / (f3 - f2)
@@ -294,8 +297,7 @@ def _propose(search: _Search, cell: tuple[NDArray[np.int64], ...], tolerance: fl
         is_smooth = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
         t = np.where(is_smooth, inverse_quadratic, 0.5)
         # The first step is a secant: in these coordinates the loss is nearly straight.
-        secant = np.where(np.maximum(np.abs(f1), np.abs(f2)) < LIMIT, f1 / (f1 - f2), 0.5)
-        t = np.where(np.isnan(x3), secant, t)
+        t = np.where(np.isnan(x3), f1 / (f1 - f2), t)
     # At least half a tolerance from either end, so that the far end of the bracket follows.
     least = np.minimum(0.5 * tolerance / np.abs(x2 - x1), 0.5)
     return np.asarray(x1 + np.clip(t, least, 1 - least) * (x2 - x1))

@@ -192,6 +192,24 @@ def test_evaluations_beyond_the_scan_are_few(seed):
     assert count[0] / 60 <= 8, f"{count[0] / 60} evaluations a ray and landscape"
 
 
+def late(x):
+    """Return a loss that is hardly above 0 until shortly before an edge, as deep networks have."""
+    return 1e-7 + (np.logaddexp(0, 80 * (x - 1)) / 4) ** 2.5
+
+
+# Bisection would take 3 of the scan and 15; 40 seeds took at most 6.9 and 10.5.
+@pytest.mark.parametrize(("loss", "most"), [(lambda x: 1e-7 + x**2, 8), (late, 11)])
+def test_rays_that_start_where_a_neighbour_crosses_take_few_evaluations(loss, most, seed):
+    edges = np.exp(np.random.default_rng(seed).normal(0, 0.3, 200))
+    evaluate = along(lambda rows, r: loss(r / edges[rows]))
+    anchor, bounds = np.array([loss(0.0)]), np.array([[0.1]])
+    (start,) = pilot_starts(evaluate, anchor[None], bounds[None], np.array([64.0]), 12)
+    radii = solve_radii(evaluate, anchor, bounds, 200, 4386, 64.0, 12, start)
+    exact = np.log(edges * brentq(lambda x: loss(x) - 0.1, 1e-3, 10, xtol=1e-13))
+    np.testing.assert_allclose(radii.log_radius[:, 0, 0], exact, atol=TOLERANCE_NATS / 4386)
+    assert radii.num_evaluations.mean() <= most
+
+
 def test_a_later_start_of_the_scan_changes_no_radius(seed):
     scale = np.random.default_rng(seed).uniform(0.5, 5.0)
     loss = along(lambda _, r: 0.01 + (r / scale) ** 3)
