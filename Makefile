@@ -53,6 +53,7 @@ generate: $(READY) ## Write the files that are generated from the code
 	basins generate
 	python benchmarks/table.py
 	python tests/contracts/test_invariance.py
+	python tests/contracts/test_plan_page.py
 
 HEADLINE := data-perspective size_planes planes \
 	demo-calibrated,demo-calibrated-weight,scaling-mnist-laptop,scaling-mnist-calibrated,scaling-cifar10-laptop laws_of_studies laws \
